@@ -1,0 +1,296 @@
+"""The Study: every setting of a run, typed and frozen, read from one TOML file.
+
+One section per verb; units are in the names. ``effort`` is the single dial: it sets what you leave out, and anything
+written explicitly wins. Secrets are named by environment variable, never stored.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from proofset.errors import ConfigError
+
+Effort = Literal["quick", "standard", "thorough"]
+
+EFFORT: dict[Effort, dict[str, dict[str, int]]] = {
+    "quick": {"synthesize": {"quota": 24, "max_briefs": 60}, "train": {"seeds": 3}, "measure": {"draws": 100}},
+    "standard": {"synthesize": {"quota": 200, "max_briefs": 480}, "train": {"seeds": 5}, "measure": {"draws": 200}},
+    "thorough": {"synthesize": {"quota": 1000, "max_briefs": 4000}, "train": {"seeds": 10}, "measure": {"draws": 400}},
+}
+"""What each effort sets where the study says nothing."""
+
+
+class Section(BaseModel):
+    """A part of the study. Unknown keys are errors: a misspelt budget must not be silently unlimited."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class Ingest(Section):
+    """Rows to records: where they lie, which columns matter, and what is sealed as held-out."""
+
+    path: str
+    """File of organic records, relative to the study file; or ``artifact:NAME`` for a pinned one."""
+    reader: str = ""
+    """Reader plugin: jsonl, csv, tab or parquet. Empty: by the file's ending."""
+    columns: tuple[str, ...] = ()
+    """Column names of a file that has no header row. Empty: the file's own header."""
+    skip_rows: int = Field(0, ge=0)
+    """Leading rows to pass over before the header or the data."""
+    text: str = "text"
+    """Column with the text."""
+    label: str = "label"
+    """Column with the label."""
+    messages: str = ""
+    """Column with chat messages (a list of role and content); used instead of ``text`` when named."""
+    source: str = ""
+    """What the data is called and who made it, for the card and the page."""
+    licence: str = ""
+    """Licence of the organic data; copied onto every record."""
+    heldout_share: float = Field(0.5, gt=0, lt=1)
+    """Share of each label sealed as held-out; near-copies are never divided."""
+    min_label_records: int = Field(2, ge=2)
+    """Labels with fewer records are dropped, and counted: they cannot be both learned and tested."""
+    near_copy_similarity: float = Field(0.6, gt=0, le=1)
+    """Jaccard similarity of word pairs from which two texts are near-copies."""
+    keep: dict[str, int] = Field(default_factory=dict)
+    """Training records to keep per label; the rest joins the held-out set. Simulates a rare event on rich data."""
+
+
+class Audit(Section):
+    """Slices and their deficits."""
+
+    folds: int = Field(5, ge=2)
+    """Grouped folds for out-of-fold predictions; also the folds that choose hyper-parameters and weights."""
+    edge_max_records: int | None = Field(None, ge=1)
+    """Slices with at most this many training records are edges. None: fewer than half the mean per slice."""
+    target_error: float | None = Field(None, ge=0, le=1)
+    """Error to reach. None: the pooled error of the slices that are not edges."""
+    titles: dict[str, str] = Field(default_factory=dict)
+    """What people call a label, when the label itself is a code."""
+
+
+class Ground(Section):
+    """What candidates may rest on; leave the section out when there is nothing."""
+
+    passages: str = ""
+    """File with columns ``slice``, ``text`` and optionally ``title``: definitions or documents, one row a passage."""
+    facts: str = ""
+    """File with columns ``subject``, ``relation``, ``object``: the graph around the slices."""
+
+
+class Model(Section):
+    """Who speaks. ``local`` runs llama.cpp in this process; ``chat`` calls an OpenAI-compatible server."""
+
+    engine: str = "local"
+    """Model plugin: local, chat, or your own."""
+    path: str = "artifact:smollm2-135m-instruct"
+    """GGUF file for the local engine, relative to the study file, or ``artifact:NAME``."""
+    threads: int = Field(0, ge=0)
+    """Threads of the local engine. 0: the cores that are idle when it starts."""
+    slots: int = Field(8, ge=1)
+    """Calls in flight. Part of the study: the order of decisions depends on it, the machine's size does not matter."""
+    context_tokens: int = Field(1536, ge=256)
+    """Context of each slot of the local engine."""
+    base_url: str = ""
+    """Server for the chat engine, for example ``http://127.0.0.1:8000/v1``."""
+    model: str = ""
+    """Model name that the server knows."""
+    api_key_env: str = ""
+    """Environment variable that holds the key. The key itself is never stored."""
+    timeout_s: float = Field(120.0, gt=0)
+    """Seconds to wait for one reply from a server."""
+    usd_per_million_input: str = ""
+    """Price of a million input tokens, as a decimal string. Empty: unpriced, and the run refuses a server without it."""
+    usd_per_million_output: str = ""
+    """Price of a million output tokens, as a decimal string."""
+
+
+class Sampling(Section):
+    """How the generator draws words."""
+
+    temperature: float = Field(0.8, ge=0)
+    """Softmax temperature; 0 is greedy."""
+    top_p: float = Field(0.95, gt=0, le=1)
+    """Nucleus: smallest set of tokens with this probability."""
+    top_k: int = Field(50, ge=1)
+    """Only the k most probable tokens; without it a small model drifts into number soup."""
+    min_p: float = Field(0.05, ge=0, le=1)
+    """Tokens below this fraction of the best one's probability are out."""
+    max_tokens: int = Field(64, ge=1)
+    """Longest candidate in tokens; a candidate cut here is refused as truncated."""
+
+
+class Gates(Section):
+    """The cheap judges: their thresholds."""
+
+    min_words: int = Field(4, ge=1)
+    """Shorter candidates are refused."""
+    max_words: int = Field(80, ge=1)
+    """Longer candidates are refused."""
+    copy_similarity: float = Field(0.5, gt=0, le=1)
+    """Jaccard similarity of word pairs to any organic or accepted text from which a candidate is a copy."""
+    copied_run_words: int = Field(10, ge=3)
+    """A run of this many words shared with one organic record is a copy, however long the rest."""
+    distinct_share: float = Field(0.55, ge=0, le=1)
+    """Smallest share of distinct words: below it a text repeats itself."""
+    surprise_limit: float = Field(4.0, gt=0)
+    """How many robust standard deviations beyond organic character statistics count as degenerate."""
+
+
+class Critic(Section):
+    """The label-blind second opinion of several weak judges that fail differently."""
+
+    threshold: float = Field(0.5, ge=0, lt=1)
+    """Smallest probability of the asked label, averaged over the views, that is accepted."""
+    min_precision: float = Field(0.0, ge=0, le=1)
+    """Smallest precision on planted wrong labels (lower bound) with which the critic may start. 0: report only."""
+
+
+class Synthesize(Section):
+    """The loop: how many accepted records each edge slice is to get, and when to give up."""
+
+    model: Model = Field(default_factory=Model)
+    """The generator."""
+    sampling: Sampling = Field(default_factory=Sampling)
+    """How it draws."""
+    gates: Gates = Field(default_factory=Gates)
+    """The cheap judges."""
+    critic: Critic = Field(default_factory=Critic)
+    """The critic."""
+    quota: int = Field(200, ge=1)
+    """Accepted records to reach in each edge slice."""
+    max_briefs: int = Field(480, ge=1)
+    """Briefs an edge slice may use up before it is given up."""
+    patience: int = Field(96, ge=1)
+    """Refusals in a row after which a slice is given up."""
+    budget_usd: str = ""
+    """Hard cap on the money of this verb, as a decimal string. Empty: no cap."""
+    anchors: int = Field(8, ge=1)
+    """Organic records shown in a brief."""
+    prompts_per_slice: int = Field(8, ge=1)
+    """Different few-shot prompts a slice gets; briefs that share one share its cache."""
+    opening_words: int = Field(4, ge=0)
+    """Candidates continue the first 0 to this many words of an organic record."""
+    heading: str = "Real examples of {title}:"
+    """Line above the examples in the prompt; ``{title}`` and ``{label}`` are filled in."""
+    headings: dict[str, str] = Field(default_factory=dict)
+    """Headings of single labels, where the general one reads badly."""
+
+
+class MeasureSettings(Section):
+    """Synthetic against organic, at equal size."""
+
+    draws: int = Field(200, ge=20)
+    """Random equal-size draws behind each interval."""
+    modes: int = Field(20, ge=2)
+    """Clusters of organic text whose survival is counted."""
+    rare_share: float = Field(0.3, gt=0, lt=1)
+    """The least populated share of the modes counts as rare."""
+
+
+class Cost(Section):
+    """Prices of what has no price tag."""
+
+    usd_per_core_hour: str = "0.05"
+    """Imputed price of a core-hour of this machine, as a decimal string. Local work is never free."""
+
+
+class Train(Section):
+    """Arms and how they are trained; every arm gets the same tuning budget, on organic folds only."""
+
+    trainer: str = "linear"
+    """Trainer plugin."""
+    strengths: tuple[float, ...] = (1.0, 3.0, 10.0, 30.0, 100.0)
+    """Inverse regularisation strengths to choose from."""
+    weights: tuple[float, ...] = (1.0, 0.5, 0.25, 0.1, 0.05)
+    """Weights of a synthetic record against an organic one, to choose from."""
+    seeds: int = Field(5, ge=1)
+    """Trainings per arm; each re-weights the organic records at random, alike in every arm (Bayesian bootstrap)."""
+
+
+class Prove(Section):
+    """The comparison on the held-out set."""
+
+    margin: float = Field(0.01, gt=0, lt=1)
+    """Loss of accuracy outside the edges that still counts as no harm (non-inferiority margin)."""
+    resamples: int = Field(2000, ge=200)
+    """Bootstrap resamples over held-out groups and seeds."""
+
+
+class Study(Section):
+    """A whole study. Read one with ``Study.read(path)``."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")
+    """Short name; also the run folder's."""
+    title: str = ""
+    """What the study is about, in one line for the page."""
+    question: str = ""
+    """What it wants to find out, in a sentence or two for the page."""
+    seed: int = 0
+    """The one source of randomness."""
+    effort: Effort = "standard"
+    """The one dial: quick, standard or thorough."""
+    encoder: str = "static"
+    """Encoder plugin for gates, critic, measures and the linear head."""
+    ingest: Ingest
+    """Rows to records."""
+    audit: Audit = Field(default_factory=Audit)
+    """Slices and deficits."""
+    ground: Ground = Field(default_factory=Ground)
+    """Evidence."""
+    synthesize: Synthesize = Field(default_factory=Synthesize)
+    """The loop."""
+    measure: MeasureSettings = Field(default_factory=MeasureSettings)
+    """Viability."""
+    cost: Cost = Field(default_factory=Cost)
+    """Prices."""
+    train: Train = Field(default_factory=Train)
+    """Arms."""
+    prove: Prove = Field(default_factory=Prove)
+    """Comparison."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _apply_effort(cls, data: Any) -> Any:
+        """Fill in what the effort sets and the study leaves out."""
+        if not isinstance(data, dict) or (effort := data.get("effort", "standard")) not in EFFORT:
+            return data
+        filled = dict(data)
+        for section, defaults in EFFORT[effort].items():
+            if isinstance(filled.get(section, {}), dict):
+                filled[section] = {**defaults, **filled.get(section, {})}
+        return filled
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """The study in a TOML file. Raises ConfigError that names file and field, and says what would do."""
+        try:
+            data = tomllib.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError as error:
+            raise ConfigError(f"{path}: no such study file", hint="give the path of a study.toml") from error
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise ConfigError(f"{path}: cannot be read as TOML: {error}", hint="check the syntax there") from error
+        return cls.parse(data, place=str(path))
+
+    @classmethod
+    def parse(cls, data: dict[str, Any], *, place: str = "study") -> Self:
+        """The study in a mapping; ``place`` names its origin in errors."""
+        try:
+            return cls.model_validate(data)
+        except ValidationError as error:
+            raise ConfigError(*_explained(error, place)) from error
+
+
+def _explained(error: ValidationError, place: str) -> tuple[str]:
+    """The first faults of a study in words: where, what, and what was there."""
+    lines = []
+    for fault in error.errors()[:5]:
+        where = ".".join(str(part) for part in fault["loc"]) or "the study"
+        what = "no such setting" if fault["type"] == "extra_forbidden" else fault["msg"]
+        lines.append(f"{place}: {where}: {what}")
+    return ("\n".join(lines),)

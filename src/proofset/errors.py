@@ -1,0 +1,128 @@
+"""Everything that can go wrong, as one tree.
+
+The families follow what the caller can do about it: correct the input, wait for the model, raise the budget, look at
+the run folder, or install an extra.
+
+    ProofsetError
+    ├─ InputError (ValueError)
+    │  ├─ ConfigError
+    │  ├─ RecordError
+    │  ├─ ArtifactError
+    │  └─ LeakageError
+    ├─ ModelError (RuntimeError)
+    │  ├─ ModelUnavailable
+    │  ├─ ModelRefused
+    │  └─ ReplyUnreadable
+    ├─ BudgetError (RuntimeError)
+    │  ├─ UnpricedModel
+    │  └─ BudgetTooSmall
+    ├─ RunError (RuntimeError)
+    │  ├─ RunLocked
+    │  ├─ RunUnwritable
+    │  ├─ RunMismatch
+    │  ├─ LogCorrupt
+    │  └─ RunFromNewerVersion
+    └─ MissingExtra (ImportError)
+
+Every error carries a one-line ``hint`` that says what to do next; the command line prints both.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+class ProofsetError(Exception):
+    """Root of the tree: ``except ProofsetError`` catches all that proofset raises on purpose."""
+
+    retryable: bool = False
+    """Whether the same call may succeed later without any change."""
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+class InputError(ProofsetError, ValueError):
+    """Yours to correct: a file, a setting or an argument."""
+
+
+class ConfigError(InputError):
+    """A study file that cannot be read, or a field in it that is unknown, missing or out of range."""
+
+
+class RecordError(InputError):
+    """A row that is not a record. Names the file, the line (1-based, as an editor shows it) and the field."""
+
+    def __init__(
+        self, message: str, *, path: Path | str, line: int | None = None, field: str | None = None, hint: str = ""
+    ) -> None:
+        self.path, self.line, self.field = str(path), line, field
+        place = self.path + (f":{line}" if line is not None else "") + (f", field {field!r}" if field else "")
+        super().__init__(f"{place}: {message}", hint=hint)
+
+
+class ArtifactError(InputError):
+    """A pinned artifact that could not be had, or is not what its SHA-256 says."""
+
+
+class LeakageError(InputError):
+    """Held-out data was about to reach a place where it must never be."""
+
+
+class ModelError(ProofsetError, RuntimeError):
+    """A model did not give a usable reply."""
+
+
+class ModelUnavailable(ModelError):
+    """No answer: not reachable, over its limits, or not loaded. May work later."""
+
+    retryable = True
+
+
+class ModelRefused(ModelError):
+    """The endpoint said no: authentication, permission, or a request it will never accept."""
+
+
+class ReplyUnreadable(ModelError):
+    """An answer came, but not in the shape that was asked for."""
+
+
+class BudgetError(ProofsetError, RuntimeError):
+    """Money: a price is missing, or the cap cannot pay for the next step."""
+
+
+class UnpricedModel(BudgetError):
+    """A model without a price; proofset never books it as $0."""
+
+
+class BudgetTooSmall(BudgetError):
+    """The cap is below what even the first unit of work costs."""
+
+
+class RunError(ProofsetError, RuntimeError):
+    """The run folder cannot be used as asked."""
+
+
+class RunLocked(RunError):
+    """Another process writes to this run."""
+
+
+class RunUnwritable(RunError):
+    """The folder is read-only or its disk is full."""
+
+
+class RunMismatch(RunError):
+    """The folder holds a run of another study."""
+
+
+class LogCorrupt(RunError):
+    """A line of the event log, other than a torn last one, is damaged."""
+
+
+class RunFromNewerVersion(RunError):
+    """The run was written by a newer proofset than this one."""
+
+
+class MissingExtra(ProofsetError, ImportError):
+    """An optional dependency is not installed; the hint is the exact install line."""

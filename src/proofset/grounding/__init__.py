@@ -1,0 +1,1 @@
+"""What is true: passages, facts, and the anchors and evidence chosen for a brief."""

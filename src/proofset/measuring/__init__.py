@@ -1,0 +1,1 @@
+"""Is it viable? Synthetic text against organic text, always at equal size."""

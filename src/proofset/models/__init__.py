@@ -1,0 +1,1 @@
+"""Who speaks: the only doors to networks and weights."""

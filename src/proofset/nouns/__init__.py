@@ -1,0 +1,1 @@
+"""What there is: the nouns of proofset, as frozen dataclasses over the standard library alone."""

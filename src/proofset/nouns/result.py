@@ -1,0 +1,144 @@
+"""Numbers with their uncertainty: measures, usage, and the parts of a proof."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import StrEnum
+
+
+class Better(StrEnum):
+    """Which way a measure improves."""
+
+    HIGHER = "higher"
+    LOWER = "lower"
+    NEITHER = "neither"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measure:
+    """A named number with its 95 % interval. ``value`` is None when it could not be taken, and ``note`` says why."""
+
+    name: str
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+    n: int = 0
+    """Observations behind it."""
+    unit: str = ""
+    better: Better = Better.NEITHER
+    note: str = ""
+
+
+class UsageBasis(StrEnum):
+    """Where an amount of money comes from; no amount is shown without it."""
+
+    REPORTED = "reported"
+    CATALOGUE = "catalogue"
+    OVERRIDE = "override"
+    IMPUTED = "imputed"
+    REPLAY = "replay"
+    UNPRICED = "unpriced"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """What one attempt consumed. ``input_tokens`` *includes* ``cached_tokens``, whatever the provider's habit."""
+
+    model: str
+    stage: str
+    slice: str = ""
+    brief_id: str = ""
+    input_tokens: int = 0
+    cached_tokens: int = 0
+    output_tokens: int = 0
+    core_seconds: float = 0.0
+    """Processor seconds this attempt took on this machine; 0 for a remote model."""
+    usd: Decimal | None = None
+    """None means that no price is known, never that it was free."""
+    basis: UsageBasis = UsageBasis.UNPRICED
+
+
+class Claim(StrEnum):
+    """What a comparison of two arms allows to be said."""
+
+    HELPS = "helps"
+    HARMS = "harms"
+    NOT_SHOWN = "not shown"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arm:
+    """A training condition. ``synthetic_weight`` multiplies each added record's weight in the loss."""
+
+    name: str
+    title: str
+    added: str = ""
+    """Which records join the organic ones: "", "definitions", "unjudged" or "judged"."""
+    synthetic_weight: float = 1.0
+    seeds: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checkpoint:
+    """What training one arm with one seed left behind: where its weights and held-out predictions lie."""
+
+    arm: str
+    seed: int
+    path: str
+    n_organic: int
+    n_added: int
+    settings: str
+    """Hyper-parameters chosen on organic validation folds, in words."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gain:
+    """The paired difference between an arm and the baseline on the held-out set."""
+
+    arm: str
+    baseline: str
+    slice: str
+    metric: str
+    baseline_score: float | None
+    score: float | None
+    difference: Measure
+    claim: Claim
+    minimum_detectable: float | None
+    """The smallest true difference that this comparison would show with 80 % power."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CostLine:
+    """One line of a statement: an amount and how much of it rests on which basis."""
+
+    name: str
+    usd: Decimal
+    calls: int
+    share: float
+    """Of the statement's total, in [0, 1]."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CostStatement:
+    """What a run cost, three ways. Sums of stages, of slices and of fates are equal, to the last digit."""
+
+    total_usd: Decimal
+    accepted: int
+    usd_per_accepted: Decimal | None
+    """None when nothing was accepted."""
+    usd_per_gb: Decimal | None
+    """Per 10**9 bytes of accepted UTF-8 text: the pilot's ratio of sums, not a projection."""
+    accepted_bytes: int
+    wasted_share: float | None
+    """Share of the synthesis money that went into candidates nobody kept."""
+    unpriced_calls: int
+    input_tokens: int
+    cached_tokens: int
+    output_tokens: int
+    core_seconds: float
+    by_stage: tuple[CostLine, ...]
+    by_slice: tuple[CostLine, ...]
+    by_fate: tuple[CostLine, ...]
+    basis: str
+    """In words: which prices were used, from where, and of what date."""

@@ -1,0 +1,1 @@
+"""Where it is kept: one folder a run, one append-only log."""

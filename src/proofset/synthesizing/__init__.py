@@ -1,0 +1,1 @@
+"""The adversarial loop: compose briefs, propose, judge, stop."""

@@ -1,0 +1,1 @@
+"""Does it help? Arms, trainers and the paired comparison on held-out organic data."""
