@@ -93,9 +93,9 @@ class Model(Section):
     threads: int = Field(0, ge=0)
     """Threads of the local engine. 0: the cores that are idle when it starts."""
     slots: int = Field(8, ge=1)
-    """Calls in flight. Part of the study: the order of decisions depends on it, the machine's size does not matter."""
+    """Calls in flight at most: connections to a server, or engines of the local model."""
     context_tokens: int = Field(1536, ge=256)
-    """Context of each slot of the local engine."""
+    """Context of the local engine: prompt and reply together."""
     base_url: str = ""
     """Server for the chat engine, for example ``http://127.0.0.1:8000/v1``."""
     model: str = ""
@@ -145,10 +145,10 @@ class Gates(Section):
 class Critic(Section):
     """The label-blind second opinion of several weak judges that fail differently."""
 
-    threshold: float = Field(0.5, ge=0, lt=1)
-    """Smallest probability of the asked label, averaged over the views, that is accepted."""
-    min_precision: float = Field(0.0, ge=0, le=1)
-    """Smallest precision on planted wrong labels (lower bound) with which the critic may start. 0: report only."""
+    threshold: float = Field(0.6, ge=0, lt=1)
+    """Smallest probability of the asked label against its strongest rival, pooled over the views, that is accepted."""
+    min_fault_recall: float = Field(0.0, ge=0, le=1)
+    """Share of planted wrong labels the critic must refuse (lower bound) before it may start. 0: report only."""
 
 
 class Synthesize(Section):
@@ -168,8 +168,12 @@ class Synthesize(Section):
     """Briefs an edge slice may use up before it is given up."""
     patience: int = Field(96, ge=1)
     """Refusals in a row after which a slice is given up."""
+    window: int = Field(8, ge=1)
+    """Briefs of one slice in flight. Brief k is opened by the closing of brief k - window, whatever arrives when."""
+    companions: float = Field(0.5, ge=0, le=1)
+    """Quota of each edge slice's most confusable neighbour, as a share: text for the edge alone takes from the rest."""
     budget_usd: str = ""
-    """Hard cap on the money of this verb, as a decimal string. Empty: no cap."""
+    """Cap on the money of this verb, as a decimal string; no brief is opened beyond it. Empty: no cap."""
     anchors: int = Field(8, ge=1)
     """Organic records shown in a brief."""
     prompts_per_slice: int = Field(8, ge=1)

@@ -78,6 +78,8 @@ class ModelUnavailable(ModelError):
     """No answer: not reachable, over its limits, or not loaded. May work later."""
 
     retryable = True
+    retry_after_s: float | None = None
+    """Seconds the server asked to wait; None when it did not say."""
 
 
 class ModelRefused(ModelError):

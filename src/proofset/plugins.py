@@ -57,6 +57,8 @@ class Request:
     min_p: float
     seed: int
     stop: tuple[str, ...] = ()
+    shared_chars: int = 0
+    """Leading characters of the prompt that sibling requests share; an engine may keep their cache."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,12 +74,14 @@ class ChatModel(Protocol):
     """A model that answers. Raises ModelError; a retryable one means that the same request may work later."""
 
     name: str
+    parallel: int
+    """Requests it can usefully answer at once."""
 
     async def reply(self, request: Request) -> Reply:
         """The model's answer to one request."""
         ...
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Let go of memory and connections."""
         ...
 

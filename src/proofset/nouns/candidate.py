@@ -8,6 +8,22 @@ from enum import StrEnum
 from proofset.nouns.evidence import Anchor, Evidence
 
 
+SEEN_ALL = -2
+"""``unseen_fold`` of a candidate whose generator saw organic records of every fold: useless for validation."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quota:
+    """What a slice is to get: accepted records asked for, and the most briefs that may be spent on them."""
+
+    slice: str
+    label: str
+    accepted: int
+    max_briefs: int
+    companion_of: str = ""
+    """The edge slice this one is the confusable neighbour of; empty for an edge slice itself."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Brief:
     """Everything one generation is told. Equal briefs have equal ids: the unit of work, of resume and of cost."""
@@ -25,6 +41,8 @@ class Brief:
     """The validation fold of organic records that this brief does not show to the generator."""
     seed: int
     prompt: str
+    shared_chars: int
+    """Leading characters of the prompt that other briefs of the slice share."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

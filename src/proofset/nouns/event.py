@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from proofset.nouns.candidate import Candidate, Stop, Verdict
-from proofset.nouns.result import CostStatement, Gain, Measure, Usage
+from proofset.nouns.result import ArmClaim, CostStatement, Gain, Measure, Usage
 from proofset.nouns.slice import Deficit
 
 
@@ -155,8 +155,15 @@ class Proved:
     gain: Gain
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claimed:
+    """What all comparisons of one arm with the baseline together allow to be said."""
+
+    claim: ArmClaim
+
+
 Event = (
     Opened | Started | Finished | Ingested | DeficitRanked | Grounded | JudgeMeasured | Proposed | Judged | Spent | BriefClosed
-    | SliceClosed | Measured | Costed | Trained | Proved
+    | SliceClosed | Measured | Costed | Trained | Proved | Claimed
 )
 """Any line of the log."""

@@ -109,6 +109,17 @@ class Gain:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ArmClaim:
+    """What may be said of a whole arm: whether it helps the edges without harming the rest."""
+
+    arm: str
+    title: str
+    claim: Claim
+    words: str
+    """The claim in one sentence with its numbers; for "not shown" also which half is missing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CostLine:
     """One line of a statement: an amount and how much of it rests on which basis."""
 

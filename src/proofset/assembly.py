@@ -1,0 +1,186 @@
+"""Parts put together: what the verbs need, made out of the rooms' pieces and the run's own files and events.
+
+Rooms on one floor are strangers; here a trainer meets an encoder, and a critic its heads.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from proofset.auditing import slices
+from proofset.auditing.ingest import SealedHashes, contamination_index
+from proofset.copies import CopyIndex
+from proofset.grounding import anchors, graph
+from proofset.nouns.candidate import Candidate, Quota
+from proofset.nouns.event import BriefClosed, DeficitRanked, Proposed
+from proofset.nouns.evidence import Fact, Passage
+from proofset.nouns.record import Corpus, Origin, Record, content_id
+from proofset.plugins import ChatModel, Trainer, find
+from proofset.runs import tables
+from proofset.synthesizing.brief import Composer
+from proofset.synthesizing.critic import OrganicTexts, PanelCritic, character_view, head_view
+from proofset.training import mixture
+from proofset.walk import Walk
+
+RECORDS, HELDOUT, HASHES = "records/organic.parquet", "heldout/records.parquet", "heldout/hashes.parquet"
+PASSAGES, FACTS = "graph/passages.parquet", "graph/facts.parquet"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Organic:
+    """The training records, column by column, with their vectors ``(n, d)`` and folds ``(n,)``."""
+
+    records: tuple[Record, ...]
+    labels: tuple[str, ...]
+    vectors: NDArray[np.float32]
+    folds: NDArray[np.int64]
+
+    @property
+    def folded(self) -> mixture.Folded:
+        """As the training room wants it."""
+        return mixture.Folded(vectors=self.vectors, labels=self.labels, folds=self.folds)
+
+
+def organic(walk: Walk) -> Organic:
+    """The run's training records as the student sees them."""
+    records = tuple(tables.read_records(walk.run.path(RECORDS)))
+    of = slices.grouped_folds(records, walk.study.audit.folds, walk.study.seed)
+    return Organic(
+        records=records,
+        labels=tuple(str(record.label) for record in records),
+        vectors=walk.encoder.encode([record.text for record in records]),
+        folds=np.array([of[record.id] for record in records]),
+    )
+
+
+def trainer(walk: Walk) -> Trainer:
+    found: Trainer = find("trainers", walk.study.train.trainer)
+    return found
+
+
+def speaker(walk: Walk) -> ChatModel:
+    """The study's generator."""
+    settings = walk.study.synthesize.model
+    path = walk.locate(settings.path) if settings.engine == "local" else None
+    made: ChatModel = find("models", settings.engine)(settings, path)
+    return made
+
+
+def make_critic(walk: Walk, known: Organic, strength: float) -> PanelCritic:
+    """Two views that fail differently: meaning (embeddings) and spelling (character n-grams)."""
+    texts = OrganicTexts(tuple(r.text for r in known.records), known.labels, tuple(known.folds.tolist()))
+    train = trainer(walk)
+    meaning = head_view(
+        "meaning", walk.encoder.encode, lambda x, y: train(x, y, np.ones(len(y)), strength=strength), texts
+    )
+    return PanelCritic([meaning, character_view(texts)], walk.study.synthesize.critic)
+
+
+def edge_slices(walk: Walk) -> frozenset[str]:
+    """Names of the slices that the audit called edges."""
+    events = walk.run.since("audit")
+    return frozenset(each.deficit.slice for each in events if isinstance(each, DeficitRanked) and each.deficit.edge)
+
+
+def nearness(walk: Walk, confused: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:
+    """Confusion out of fold, and on top of it what the graph says: with three records a slice, few confusions show."""
+    facts = tables.read_rows(walk.run.path(FACTS), Fact)
+    around = graph.Graph(facts)
+    near = {name: around.near(name) for name in confused}
+    return {
+        name: {other: weight * (2.0 if other in near[name] else 1.0) for other, weight in others.items()}
+        for name, others in confused.items()
+    }
+
+
+def composers_of(walk: Walk, known: Organic, plan: tuple[Quota, ...]) -> list[Composer]:
+    """One writer of briefs a slice."""
+    passages = tables.read_rows(walk.run.path(PASSAGES), Passage)
+    around = graph.Graph(tables.read_rows(walk.run.path(FACTS), Fact))
+    folds = dict(zip((record.id for record in known.records), known.folds.tolist(), strict=True))
+    members: dict[str, list[Record]] = defaultdict(list)
+    for record in known.records:
+        members[str(record.label)].append(record)
+    return [
+        Composer(
+            quota=quota,
+            title=walk.study.audit.titles.get(quota.slice, quota.slice),
+            anchoring=partial(anchors.choose_anchors, members[quota.slice], folds),
+            evidence=anchors.evidence(quota.slice, passages, around),
+            folds=walk.study.audit.folds,
+            settings=walk.study.synthesize,
+            seed=walk.study.seed,
+        )
+        for quota in plan
+    ]
+
+
+def candidates(walk: Walk) -> tuple[list[Candidate], list[Candidate]]:
+    """All candidates of the run, and the accepted ones: the fold of the loop's closings, slice by slice in order."""
+    proposed: dict[str, Candidate] = {}
+    closed: list[BriefClosed] = []
+    for event in walk.run.since("synthesize"):
+        if isinstance(event, Proposed):
+            proposed[event.candidate.id] = event.candidate
+        elif isinstance(event, BriefClosed):
+            closed.append(event)
+    closed.sort(key=lambda each: (each.slice, each.number))
+    place = {each.brief_id: number for number, each in enumerate(closed)}
+    everything = sorted(proposed.values(), key=lambda each: place.get(each.brief_id, len(place)))
+    return everything, [proposed[each.winner] for each in closed if each.winner is not None]
+
+
+def as_record(candidate: Candidate) -> Record:
+    """An accepted candidate becomes a Record."""
+    return Record(
+        id=content_id("record", candidate.text, candidate.label),
+        text=candidate.text,
+        label=candidate.label,
+        origin=Origin.SYNTHETIC,
+        source=f"brief {candidate.brief_id}, candidate {candidate.id}",
+        generation=1,
+    )
+
+
+def corpus_of(walk: Walk) -> Corpus:
+    """The accepted candidates as Records."""
+    _, accepted = candidates(walk)
+    recipe = f"accepted candidates of the study {walk.study.name!r}, seed {walk.study.seed}"
+    return Corpus(records=tuple(as_record(candidate) for candidate in accepted), recipe=recipe)
+
+
+def sealed_index(walk: Walk) -> CopyIndex:
+    """What may be known of the held-out set: whether a text is a near-copy of something in it."""
+    hashes = tables.read_rows(walk.run.path(HASHES), SealedHashes)
+    return contamination_index(hashes, walk.study.synthesize.gates.copy_similarity)
+
+
+def additions(walk: Walk) -> dict[str, list[tuple[str, str, int]]]:
+    """What joins the organic records in which arm, as (text, label, fold that its making did not see).
+
+    Unjudged means before any judge, but for near-copies of held-out records: those would flatter the arm.
+    """
+    everything, accepted = candidates(walk)
+    passages = tables.read_rows(walk.run.path(PASSAGES), Passage)
+    sealed = sealed_index(walk)
+    spoken = [each for each in everything if each.text.strip() and sealed.match(each.text) is None]
+    return {
+        "": [],
+        mixture.DEFINITIONS: [(passage.text, passage.slice, mixture.ALWAYS_ALLOWED) for passage in passages],
+        mixture.UNJUDGED: [(each.text, each.label, each.unseen_fold) for each in spoken],
+        mixture.JUDGED: [(each.text, each.label, each.unseen_fold) for each in accepted],
+    }
+
+
+def added_records(walk: Walk, known: Organic, rows: list[tuple[str, str, int]]) -> mixture.Folded:
+    """The rows of one arm with their vectors."""
+    texts, labels, folds = zip(*rows, strict=True) if rows else ((), (), ())
+    vectors = walk.encoder.encode(list(texts)) if texts else known.vectors[:0]
+    return mixture.Folded(vectors=vectors, labels=labels, folds=np.array(folds, dtype=np.int64))
+
+

@@ -1,0 +1,392 @@
+"""The path of a record, verb by verb. The only code that joins rooms and keeps records.
+
+Read it top to bottom: ``ingest`` → ``audit`` → ``ground`` → ``synthesize`` → ``measure`` → ``cost`` → ``handoff`` →
+``train`` → ``prove`` → ``report``. Each verb is a function of a Walk; ``perform`` does what a verb needs first and skips
+what is done.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from proofset.assembly import (
+    FACTS,
+    HASHES,
+    HELDOUT,
+    PASSAGES,
+    RECORDS,
+    added_records,
+    additions,
+    composers_of,
+    corpus_of,
+    edge_slices,
+    make_critic,
+    nearness,
+    organic,
+    sealed_index,
+    speaker,
+    trainer,
+)
+from proofset.auditing import deficit, slices
+from proofset.auditing import ingest as ingesting
+from proofset.config import Study
+from proofset.costing.ledger import statement
+from proofset.costing.prices import check_priced
+from proofset.errors import ConfigError, LeakageError
+from proofset.grounding import graph, index
+from proofset.measuring.diversity import compare_diversity
+from proofset.measuring.leakage import internal_copy_share, near_copy_share
+from proofset.nouns.event import (
+    Claimed,
+    Costed,
+    DeficitRanked,
+    Event,
+    Grounded,
+    Ingested,
+    JudgeMeasured,
+    Measured,
+    Proved,
+    Trained,
+)
+from proofset.nouns.evidence import Fact, Passage
+from proofset.nouns.record import Corpus, HeldOut, normal_form
+from proofset.reporting import html
+from proofset.runs import tables
+from proofset.synthesizing.brief import Composer, quotas
+from proofset.synthesizing.calibration import trial
+from proofset.synthesizing.critic import PanelCritic
+from proofset.synthesizing.gates import Cascade
+from proofset.synthesizing.loop import Panel, Past, Purse, SliceLoop
+from proofset.synthesizing.loop import synthesize as run_loops
+from proofset.training import gain, mixture, trainers
+from proofset.training import handoff as handing
+from proofset.walk import Walk, wait_for
+
+FRACTIONS = (0.25, 0.5, 1.0)
+"""Parts of the training records that the audit's learning curve is drawn through."""
+
+
+# ── ingest ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def ingest(walk: Walk, outputs: list[str]) -> None:
+    """Rows → Records and HeldOut: clean, group near-copies, drop with a reason, seal."""
+    settings = walk.study.ingest
+    rows = walk.rows(settings.path, settings.reader, settings.columns, settings.skip_rows)
+    found = ingesting.ingest(rows, settings, path=settings.path, seed=walk.study.seed)
+    keep(walk, outputs, RECORDS, partial(tables.write_records, records=found.records))
+    keep(walk, outputs, HELDOUT, partial(tables.write_heldout, heldout=found.heldout))
+    hashes = tuple(ingesting.contamination_rows(found.heldout))
+    keep(walk, outputs, HASHES, partial(tables.write_rows, rows=hashes, noun=ingesting.SealedHashes))
+    dropped = partial(tables.write_rows, rows=found.dropped, noun=ingesting.Dropped)
+    keep(walk, outputs, "tables/dropped.parquet", dropped)
+    walk.tell(
+        Ingested(
+            rows=found.rows,
+            organic=len(found.records),
+            held_out=len(found.heldout),
+            labels=len({record.label for record in found.records}),
+            near_copy_groups=found.groups,
+            dropped=tuple(Counter(row.reason for row in found.dropped).most_common()),
+        )
+    )
+
+
+# ── audit ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def audit(walk: Walk, outputs: list[str]) -> None:
+    """Records → Slices → Deficits: how far each label starves, by out-of-fold error and learning curve."""
+    known, settings, fit = organic(walk), walk.study.audit, trainer(walk)
+    nobody = mixture.Folded(vectors=known.vectors[:0], labels=(), folds=known.folds[:0])
+    chosen = mixture.choose(fit, known.folded, nobody, strengths=walk.study.train.strengths, weights=(1.0,))
+    points = trainers.learning_curve(
+        fit, known.vectors, known.labels, known.folds, FRACTIONS, strength=chosen.strength, seed=walk.study.seed
+    )
+    outcomes = [
+        deficit.Outcome(fraction=p.fraction, slice=p.label, n_train=p.n_train, errors=p.errors, n=p.n) for p in points
+    ]
+    found = slices.slices_by_label(known.records, settings.titles)
+    for one in deficit.deficits(found, outcomes, settings):
+        walk.tell(DeficitRanked(deficit=one))
+    predicted = trainers.out_of_fold(
+        fit, known.vectors, known.labels, np.ones(len(known.labels)), known.folds, strength=chosen.strength
+    )
+    student = {"strength": chosen.strength, "confused": _confusion(predicted, known.labels)}
+    keep(walk, outputs, "tables/student.json", lambda path: path.write_text(json.dumps(student), encoding="utf-8"))
+
+
+def _confusion(predicted: NDArray[np.float64], labels: tuple[str, ...]) -> dict[str, dict[str, float]]:
+    """Mean probability that records of one label are given to each other label, out of fold."""
+    names, truth = sorted(set(labels)), np.asarray(labels)
+    return {
+        name: {
+            other: round(float(predicted[truth == name, column].mean()), 6)
+            for column, other in enumerate(names)
+            if other != name
+        }
+        for name in names
+    }
+
+
+# ── ground ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def ground(walk: Walk, outputs: list[str]) -> None:
+    """Documents and facts → Passages and Facts; a slice without either is synthesized from its anchors alone."""
+    settings = walk.study.ground
+    passages = index.passages(walk.rows(settings.passages), settings.passages) if settings.passages else ()
+    facts = graph.facts(walk.rows(settings.facts), settings.facts) if settings.facts else ()
+    known = {record.label for record in tables.read_records(walk.run.path(RECORDS))}
+    about = [passage for passage in passages if passage.slice in known]
+    keep(walk, outputs, PASSAGES, partial(tables.write_rows, rows=about, noun=Passage))
+    keep(walk, outputs, FACTS, partial(tables.write_rows, rows=facts, noun=Fact))
+    walk.tell(
+        Grounded(passages=len(about), facts=len(facts), slices_with_passage=len({passage.slice for passage in about}))
+    )
+
+
+# ── synthesize ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def synthesize(walk: Walk, outputs: list[str]) -> None:
+    """Evidence → Briefs → Candidates → Verdicts → Corpus: the adversarial loop, until the quotas are met."""
+    settings, known = walk.study.synthesize, organic(walk)
+    check_priced(settings.model)
+    past = walk.run.since("synthesize")
+    student = json.loads(walk.run.path("tables/student.json").read_text(encoding="utf-8"))
+    deficits = [event.deficit for event in walk.run.since("audit") if isinstance(event, DeficitRanked)]
+    edge = frozenset(each.slice for each in deficits if each.edge)
+    critic = make_critic(walk, known, student["strength"])
+    if not any(isinstance(event, JudgeMeasured) for event in past):
+        folds = dict(zip((record.id for record in known.records), known.folds.tolist(), strict=True))
+        for measured in trial(critic, settings.gates, known.records, folds, edge, seed=walk.study.seed):
+            walk.tell(measured)
+    _require_critic(walk)
+    cascade = Cascade(settings.gates, [(each.id, each.text) for each in known.records], sealed_index(walk))
+    composers = composers_of(walk, known, quotas(deficits, nearness(walk, student["confused"]), settings))
+    if composers and not all(Past.fold(past).get(c.quota.slice, Past()).finished for c in composers):
+        wait_for(_loops(walk, composers, cascade, critic, past))
+    corpus = corpus_of(walk)
+    keep(walk, outputs, f"corpora/{corpus.id}/records.parquet", partial(tables.write_records, records=corpus.records))
+
+
+async def _loops(
+    walk: Walk, composers: list[Composer], cascade: Cascade, critic: PanelCritic, past: list[Event]
+) -> None:
+    """Load the model, and run every slice that the log does not show as closed."""
+    settings = walk.study.synthesize
+    model = speaker(walk)
+    cap = Decimal(settings.budget_usd) if settings.budget_usd else None
+    purse, pasts = Purse(cap, walk.spent_usd, walk.price), Past.fold(past)
+    loops = []
+    for composer in composers:
+        judges, remember = cascade.for_slice(critic)
+        loops.append(
+            SliceLoop(
+                quota=composer.quota, composer=composer, model=model, panel=Panel(judges=judges, remember=remember),
+                settings=settings, purse=purse, tell=walk.tell, past=pasts.get(composer.quota.slice, Past()),
+            )
+        )
+    try:
+        await run_loops(loops, model.parallel)
+    finally:
+        await model.close()
+
+
+def _require_critic(walk: Walk) -> None:
+    """Refuse to start with a critic that misses more planted wrong labels than the study allows."""
+    floor = walk.study.synthesize.critic.min_fault_recall
+    for event in walk.run.since("synthesize"):
+        if isinstance(event, JudgeMeasured) and (event.judge, event.fault) == ("critic", "wrong label"):
+            low = event.rejected.low
+            if floor and (low is None or low < floor):
+                found = "nothing" if low is None else f"at least {low:.0%}"
+                raise ConfigError(
+                    f"the critic refuses {found} of planted wrong labels; the study asks for {floor:.0%}",
+                    hint="raise synthesize.critic.threshold, give more organic records, or lower min_fault_recall",
+                )
+
+
+# ── measure, cost, handoff ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+def measure(walk: Walk, outputs: list[str]) -> None:
+    """Corpus against organic Records → Measures, each beside an organic control of the same size."""
+    del outputs
+    edge = edge_slices(walk)
+    synthetic = [record for record in corpus_of(walk).records if record.label in edge]
+    known = organic(walk)
+    rows = [row for row, label in enumerate(known.labels) if label in edge]
+    texts = [known.records[row].text for row in rows]
+    similarity = walk.study.synthesize.gates.copy_similarity
+    vectors = walk.encoder.encode([record.text for record in synthetic])
+    pairs = compare_diversity(vectors, known.vectors[rows], walk.study.measure, walk.study.seed)
+    pairs.append(near_copy_share([record.text for record in synthetic], texts, similarity))
+    pairs.append(internal_copy_share([record.text for record in synthetic], texts, similarity))
+    for taken, control in pairs:
+        walk.tell(Measured(measure=taken, control=control))
+
+
+def cost(walk: Walk, outputs: list[str]) -> None:
+    """The log's Usage → the statement: per stage, per slice, per fate, and per accepted record."""
+    del outputs
+    walk.tell(Costed(statement=statement(walk.run.events)))
+
+
+def handoff(walk: Walk, outputs: list[str]) -> None:
+    """Corpus → a dataset file with the synthetic mark on every line, and its card."""
+    corpus = replace_licence(corpus_of(walk), walk.study.ingest.licence)
+    facts = {
+        "Made by": f"proofset {version('proofset')}, study {walk.study.name!r}",
+        "Organic source": walk.study.ingest.source or walk.study.ingest.path,
+        "Organic licence": walk.study.ingest.licence or "not stated",
+        "Corpus id": corpus.id,
+    }
+    keep(walk, outputs, "handoff/dataset.jsonl", partial(handing.write_dataset, corpus=corpus))
+    card = handing.card(corpus, facts)
+    keep(walk, outputs, "handoff/card.md", lambda path: path.write_text(card, encoding="utf-8"))
+
+
+def replace_licence(corpus: Corpus, licence: str) -> Corpus:
+    """The corpus with the licence of the organic data it was made from."""
+    return Corpus(records=tuple(replace(record, licence=licence) for record in corpus.records), recipe=corpus.recipe)
+
+
+# ── train, prove, report ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def train(walk: Walk, outputs: list[str]) -> None:
+    """Corpus → Arms → Checkpoints: the same organic records with different additions, several seeds each."""
+    known, settings, fit = organic(walk), walk.study.train, trainer(walk)
+    joining = {name: added_records(walk, known, rows) for name, rows in additions(walk).items()}
+    defined, spoken = bool(joining[mixture.DEFINITIONS].labels), bool(joining[mixture.UNJUDGED].labels)
+    for arm in mixture.arms(defined, spoken, settings.seeds):
+        added = joining[arm.added]
+        weights = settings.weights if arm.name == mixture.JUDGED_WEIGHTED else (1.0,)
+        chosen = mixture.choose(fit, known.folded, added, strengths=settings.strengths, weights=weights)
+        for seed in range(settings.seeds):
+            mixed = mixture.mix(
+                known.vectors, known.labels, added.vectors, added.labels, added_weight=chosen.weight, seed=seed
+            )
+            head = fit(mixed.vectors, mixed.labels, mixed.weights, strength=chosen.strength)
+            keep(walk, outputs, checkpoint(arm.name, seed), head.save)
+            walk.tell(Trained(arm=arm.name, seed=seed, settings=chosen.words()))
+
+
+def checkpoint(arm: str, seed: int) -> str:
+    """Where an arm's weights lie in the run folder."""
+    return f"checkpoints/{arm}/{seed}.npz"
+
+
+def prove(walk: Walk, outputs: list[str]) -> None:
+    """Checkpoints and HeldOut → Gains: paired, with intervals, and one plain claim an arm."""
+    del outputs
+    heldout = tuple(tables.read_heldout(walk.run.path(HELDOUT)))
+    _require_sealed(walk, heldout)
+    vectors = walk.encoder.encode([item.text for item in heldout])
+    truth = [str(item.label) for item in heldout]
+    trained = [event.arm for event in walk.run.since("train") if isinstance(event, Trained)]
+    predictions = [_predictions(walk, arm, vectors) for arm in dict.fromkeys(trained)]
+    found = gain.gains(
+        predictions[0], predictions[1:], truth, [item.group or item.id for item in heldout], set(edge_slices(walk)),
+        walk.study.prove, walk.study.seed,
+    )
+    for one in found:
+        walk.tell(Proved(gain=one))
+    arms = [arm for arm in mixture.arms(True, True, walk.study.train.seeds) if arm.name in trained]
+    for claim in gain.claims(found, arms, walk.study.prove.margin):
+        walk.tell(Claimed(claim=claim))
+
+
+def _predictions(walk: Walk, arm: str, vectors: NDArray[np.float32]) -> gain.Predictions:
+    heads = [
+        trainers.LinearHead.load(walk.run.path(checkpoint(arm, seed))) for seed in range(walk.study.train.seeds)
+    ]
+    probabilities = np.stack([head.predict(vectors) for head in heads])
+    return gain.Predictions(arm=arm, probabilities=probabilities, classes=heads[0].classes)
+
+
+def _require_sealed(walk: Walk, heldout: tuple[HeldOut, ...]) -> None:
+    """Stop when a held-out text stands among what the arms trained on."""
+    trained_on = {normal_form(text) for rows in additions(walk).values() for text, _, _ in rows}
+    trained_on |= {normal_form(record.text) for record in tables.read_records(walk.run.path(RECORDS))}
+    leaked = [item.id for item in heldout if normal_form(item.text) in trained_on]
+    if leaked:
+        raise LeakageError(
+            f"{len(leaked)} held-out records stand in the training data, the first is {leaked[0]}",
+            hint="remove them from passages and corpus, and run again",
+        )
+
+
+def report(walk: Walk, outputs: list[str]) -> None:
+    """The Run → one self-contained page."""
+    page = html.render(walk.study, walk.run.events)
+    keep(walk, outputs, "report.html", lambda path: path.write_text(page, encoding="utf-8"))
+
+
+# ── the order of things ─────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class Verb:
+    """A stage: what does it, which sections of the study it reads, and which verbs come first."""
+
+    do: Callable[[Walk, list[str]], None]
+    sections: tuple[str, ...]
+    needs: tuple[str, ...]
+    files: Callable[[Study], tuple[str, ...]] = lambda study: ()
+    """Files outside the run whose content it depends on."""
+
+
+VERBS: Mapping[str, Verb] = {
+    "ingest": Verb(ingest, ("ingest",), (), lambda study: (study.ingest.path,)),
+    "audit": Verb(audit, ("audit", "encoder", "train"), ("ingest",)),
+    "ground": Verb(ground, ("ground",), ("ingest",), lambda study: (study.ground.passages, study.ground.facts)),
+    "synthesize": Verb(synthesize, ("synthesize",), ("audit", "ground")),
+    "measure": Verb(measure, ("measure",), ("synthesize",)),
+    "cost": Verb(cost, ("cost",), ("synthesize",)),
+    "handoff": Verb(handoff, (), ("synthesize",)),
+    "train": Verb(train, ("train",), ("synthesize",)),
+    "prove": Verb(prove, ("prove",), ("train",)),
+    "report": Verb(report, (), ("measure", "cost", "handoff", "prove")),
+}
+"""The path, in order."""
+
+
+def key(walk: Walk, name: str) -> str:
+    """The stage key of a verb: it changes when its settings, its files or anything before it changes."""
+    verb = VERBS[name]
+    sections = {section: walk.study.model_dump(mode="json")[section] for section in verb.sections}
+    before = [key(walk, need) for need in verb.needs]
+    return walk.key(sections, *before, *(walk.fingerprint(path) for path in verb.files(walk.study)))
+
+
+def perform(walk: Walk, name: str) -> bool:
+    """Do a verb and, before it, whatever it needs that is not done. False when there was nothing to do."""
+    verb = VERBS[name]
+    for need in verb.needs:
+        perform(walk, need)
+    wanted = key(walk, name)
+    if walk.run.is_finished(name, wanted):
+        return False
+    with walk.stage(name, wanted) as outputs:
+        verb.do(walk, outputs)
+    return True
+
+
+def keep(walk: Walk, outputs: list[str], relative: str, write: Callable[[Path], Any]) -> None:
+    """Write a file of the run once, and name it among the outputs."""
+    walk.run.write_once(relative, write)
+    outputs.append(relative)

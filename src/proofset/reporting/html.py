@@ -1,0 +1,76 @@
+"""A run as one self-contained page: no request to anywhere, readable without scripts, on paper and on a phone.
+
+Candidate texts are hostile input: every text is escaped, laid out apart from its neighbours, and the page's own policy
+forbids any script but ours. The same events give the same bytes.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Sequence
+from importlib import resources
+from typing import TYPE_CHECKING, Any
+
+from proofset.config import Study
+from proofset.nouns.event import Event
+from proofset.reporting import plots, words
+from proofset.reporting.provenance import key_figures, limits, settings
+from proofset.reporting.story import Findings, findings
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+TOP = 20
+"""Rows of a table that stand open; the rest is folded away."""
+
+
+def render(study: Study, events: Sequence[Event], *, now: str = "") -> str:
+    """The page. ``now`` is printed at its foot when given; without it the same events give the same bytes."""
+    found = findings(study, events)
+    script = _part("page.js")
+    page = _environment().get_template("page.html.j2")
+    return page.render(
+        found=found,
+        study=study,
+        now=now,
+        top=TOP,
+        key_figures=key_figures(found),
+        limits=limits(found, study),
+        settings=settings(study),
+        figures=_figures(found, study),
+        slice_titles={each.slice: each.title or each.slice for each in found.deficits},
+        style=_part("page.css"),
+        script=script,
+        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+    )
+
+
+def _figures(found: Findings, study: Study) -> dict[str, str]:
+    """The figures whose verbs have been done."""
+    return {
+        "deficits": plots.deficits_figure(found.deficits) if found.deficits else "",
+        "viability": plots.viability_figure(found.pairs) if found.pairs else "",
+        "forest": plots.forest_figure(found.proof, study.prove.margin) if found.proof and found.proof.pooled else "",
+    }
+
+
+def _part(name: str) -> str:
+    return resources.files("proofset.reporting").joinpath(name).read_text(encoding="utf-8")
+
+
+def _environment() -> Environment:
+    """Templates with everything escaped, anything undefined an error, and our words as filters."""
+    from jinja2 import Environment, FunctionLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FunctionLoader(_part), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    filters: dict[str, Any] = {
+        "count": words.count, "percent": words.percent, "points": words.points, "money": words.money,
+        "duration": words.duration, "reason": words.reason, "plain": words.plain, "shown": words.shown,
+        "style_of": words.style_of, "number": words.number,
+    }  # fmt: skip
+    environment.filters.update(filters)
+    environment.globals.update(MARKS={str(claim): mark for claim, mark in words.MARKS.items()}, DASH=words.DASH)
+    return environment

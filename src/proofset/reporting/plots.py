@@ -1,0 +1,309 @@
+"""Figures as inline SVG that follow the page: its colours in light and dark, its fonts, its width.
+
+Each figure is drawn twice, wide and narrow, and the style sheet shows one. Texts of the data never reach the drawing
+library: a token stands in for each and is replaced, escaped, in the finished SVG; so no text can break a figure.
+"""
+
+from __future__ import annotations
+
+import html
+import io
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from proofset.nouns.result import Claim, Gain, Measure
+from proofset.nouns.slice import Deficit
+from proofset.reporting.story import REST_ACCURACY, Pair, Proof
+from proofset.reporting.words import finite, plain, points, shown, style_of
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+INK, MUTED, LINE, ACCENT, HELPS, HARMS, PAPER = (f"#01230{digit}" for digit in range(1, 8))
+"""Stand-in colours; each becomes the CSS variable of its name."""
+VARIABLES = {
+    INK: "--ink", MUTED: "--muted", LINE: "--line", ACCENT: "--accent", HELPS: "--helps", HARMS: "--harms",
+    PAPER: "--paper",
+}  # fmt: skip
+
+WIDE, NARROW = 860, 360
+"""Widths of the two drawings, in CSS pixels."""
+MOST_ROWS = 24
+"""More slices than this are drawn as a scatter, not as one row each."""
+CLAIM_LOOKS = {Claim.HELPS: ("^", HELPS), Claim.HARMS: ("v", HARMS), Claim.NOT_SHOWN: ("o", MUTED)}
+"""Marker and colour of each claim; "not shown" is also hollow."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Row:
+    """One line of a dot-and-interval figure. A row without a marker is a heading."""
+
+    label: str
+    text: str = ""
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+    marker: str = ""
+    colour: str = INK
+    hollow: bool = False
+    limit: float | None = None
+    """Where this row's own reference mark stands."""
+
+
+def deficits_figure(deficits: Sequence[Deficit]) -> str:
+    """Out-of-fold error of each slice with its interval: a row each, or error against n where slices are many."""
+    title = "Error of each slice with its 95 % interval; starved slices are filled diamonds. The table has the numbers."
+    if len(deficits) > MOST_ROWS:
+        return _figure("deficits", title, lambda width: _scatter(deficits, width))
+    rows = [
+        _Row(
+            label=f"{each.title or each.slice} (n = {each.n:,})",
+            text=_reading(each.error, "percent"),
+            value=_hundred(each.error.value), low=_hundred(each.error.low), high=_hundred(each.error.high),
+            marker="D" if each.edge else "o", colour=ACCENT if each.edge else MUTED, hollow=not each.edge,
+        )
+        for each in deficits
+    ]  # fmt: skip
+    return _figure("deficits", title, lambda width: _rows(rows, width, "error, % of held-back training records"))
+
+
+def forest_figure(proof: Proof, margin: float) -> str:
+    """Difference of every arm from the baseline in points, by metric; the dashed mark is the margin of no harm."""
+    rows: list[_Row] = []
+    for metric in dict.fromkeys(gain.metric for gain in proof.pooled):
+        rows.append(_Row(label=metric[:1].upper() + metric[1:]))
+        limit = -100 * margin if metric == REST_ACCURACY else None
+        titles = dict(proof.arms)
+        rows += [_gain_row(gain, titles, limit) for gain in proof.pooled if gain.metric == metric]
+    title = (
+        "Difference of each arm from the organic baseline in points, with 95 % intervals. "
+        f"Triangle up: helps; triangle down: harms; hollow circle: not shown. Margin of no harm: {points(-margin)}."
+    )
+    return _figure("forest", title, lambda width: _rows(rows, width, "difference from the baseline, points", zero=True))
+
+
+def _gain_row(gain: Gain, titles: dict[str, str], limit: float | None) -> _Row:
+    marker, colour = CLAIM_LOOKS[gain.claim]
+    return _Row(
+        label=titles.get(gain.arm, gain.arm), text=_reading(gain.difference, "points"),
+        value=_hundred(gain.difference.value), low=_hundred(gain.difference.low), high=_hundred(gain.difference.high),
+        marker=marker, colour=colour, hollow=gain.claim is Claim.NOT_SHOWN, limit=limit,
+    )  # fmt: skip
+
+
+def viability_figure(pairs: Sequence[Pair]) -> str:
+    """Each measure on its own scale: synthetic as a filled dot above its organic control, both with intervals."""
+    drawn = [pair for pair in pairs if finite(pair.measure.value) is not None]
+    if not drawn:
+        return ""
+    title = "Each measure of the synthetic text (filled dot) above its organic control (hollow dot), 95 % intervals."
+    return _figure("viability", title, lambda width: _panels(drawn, width))
+
+
+def _hundred(value: float | None) -> float | None:
+    known = finite(value)
+    return None if known is None else 100 * known
+
+
+def _reading(measure: Measure, style: Any) -> str:
+    read = shown(measure, style)
+    return f"{read.value} ({read.interval})" if read.interval else read.value
+
+
+def _figure(name: str, title: str, draw: Callable[[int], tuple[Figure, dict[str, str]]]) -> str:
+    """Both drawings of a figure as one HTML fragment."""
+    parts = []
+    for kind, width in (("wide", WIDE), ("narrow", NARROW)):
+        figure, texts = draw(width)
+        parts.append(f'<div class="{kind}">{_svg(figure, f"{name}-{kind}", title, texts)}</div>')
+    return f'<div class="figure">{"".join(parts)}</div>'
+
+
+def _svg(figure: Figure, ident: str, title: str, texts: dict[str, str]) -> str:
+    """The figure as an SVG element: own ids, page colours, page fonts, nothing that tells time or place."""
+    from matplotlib import rc_context
+
+    buffer = io.StringIO()
+    nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+    with rc_context({"svg.fonttype": "none", "svg.hashsalt": ident}):
+        figure.savefig(buffer, format="svg", transparent=True, metadata=nothing)
+    svg = buffer.getvalue()
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->", "", svg, flags=re.DOTALL)
+    svg = re.sub(r'\sxmlns(:xlink)?="[^"]*"|\sversion="[^"]*"', "", svg)
+    svg = re.sub(r'(\bid="|url\(#|xlink:href="#)', rf"\g<1>{ident}-", svg)
+    svg = re.sub(r'<svg[^>]*?viewBox="([^"]*)"[^>]*>', rf'<svg viewBox="\1" role="img" aria-label="{title}">', svg, count=1)
+    svg = re.sub(r"font-family:[^;\"]*;?|(font:\s*(?:\d+\s+)?[\d.]+px)[^;\"]*", _own_font, svg)
+    for stand_in, variable in VARIABLES.items():
+        svg = svg.replace(stand_in, f"var({variable})")
+    return re.sub(r"@\d+@", lambda token: html.escape(texts[token.group()]), svg).strip()
+
+
+def _own_font(found: re.Match[str]) -> str:
+    size = found.group(1)
+    return f"{size} sans-serif" if size else ""
+
+
+class _Sheet:
+    """An empty drawing of so many pixels, and the texts that will be put in afterwards."""
+
+    def __init__(self, width: int, height: float) -> None:
+        from matplotlib.figure import Figure
+
+        self.width, self.height = width, height
+        self.figure = Figure(figsize=(width / 72, height / 72), dpi=72)
+        self.texts: dict[str, str] = {}
+
+    def axes(self, left: float, bottom: float, right: float, top: float) -> Axes:
+        """Axes between these pixels, counted from the lower left."""
+        box = (left / self.width, bottom / self.height, (right - left) / self.width, (top - bottom) / self.height)
+        axes = self.figure.add_axes(box)
+        axes.patch.set_visible(False)
+        for side in ("left", "right", "top"):
+            axes.spines[side].set_visible(False)
+        axes.spines["bottom"].set_color(LINE)
+        axes.tick_params(colors=MUTED, labelsize=11.5, length=3)
+        return axes
+
+    def write(self, x: float, y: float, text: str, *, right: bool = False, bold: bool = False, muted: bool = False,
+              limit: int = 80) -> None:  # fmt: skip
+        """Put ``text`` at pixel (x, y), its middle line there; ``right`` aligns it to end at x."""
+        token = f"@{len(self.texts)}@"
+        self.texts[token] = plain(text, limit)
+        self.figure.text(
+            x / self.width, y / self.height, token, ha="right" if right else "left", va="center_baseline",
+            fontsize=12.5, color=MUTED if muted else INK, weight="bold" if bold else "normal",
+        )  # fmt: skip
+
+
+def _rows(rows: Sequence[_Row], width: int, unit: str, *, zero: bool = False) -> tuple[Figure, dict[str, str]]:
+    """Dots with intervals, one row each. On a narrow sheet the label has a line of its own above the dot."""
+    narrow = width < 500
+    height = 42 if narrow else 27
+    bottom = 44
+    sheet = _Sheet(width, bottom + height * len(rows) + 6)
+    left, right = (8, width - 8) if narrow else (270, width - 190)
+    axes = sheet.axes(left, bottom, right, sheet.height - 6)
+    axes.set_ylim(len(rows) - 0.5, -0.5)
+    axes.set_yticks([])
+    axes.set_xlim(*_range([v for row in rows for v in (row.value, row.low, row.high, row.limit)], zero=zero))
+    axes.grid(axis="x", color=LINE, linewidth=0.6)
+    axes.set_axisbelow(True)
+    if zero:
+        axes.axvline(0, color=INK, linewidth=1)
+    for number, row in enumerate(rows):
+        middle = sheet.height - 6 - height * (number + 0.5)
+        above = middle + (11 if narrow else 0)
+        sheet.write(0 if narrow or not row.marker else 12, above, row.label, bold=not row.marker,
+                    limit=34 if narrow else 38)  # fmt: skip
+        if row.marker:
+            _dot(axes, number + (0.24 if narrow else 0), row)
+            sheet.write(width, above, row.text, right=True, muted=True)
+    sheet.write((left + right) / 2 - 3.1 * len(unit), 10, unit, muted=True)
+    return sheet.figure, sheet.texts
+
+
+def _dot(axes: Axes, y: float, row: _Row) -> None:
+    if row.limit is not None:
+        axes.plot([row.limit, row.limit], [y - 0.5, y + 0.5], color=HARMS, linewidth=1.6, linestyle=(0, (3, 2)))
+    if row.value is None:
+        return
+    if row.low is not None and row.high is not None:
+        axes.plot([row.low, row.high], [y, y], color=row.colour, linewidth=2, solid_capstyle="round")
+    axes.plot(
+        [row.value], [y], marker=row.marker, markersize=8, color=row.colour, markeredgewidth=1.6,
+        markerfacecolor=PAPER if row.hollow else row.colour, markeredgecolor=row.colour,
+    )  # fmt: skip
+
+
+def _range(values: Sequence[float | None], *, zero: bool = False) -> tuple[float, float]:
+    """Limits of an axis that shows all values, with a little air; around 0 when asked."""
+    known = [value for value in values if value is not None] + ([0.0] if zero else [])
+    low, high = min(known, default=0.0), max(known, default=1.0)
+    air = 0.06 * (high - low) or max(0.1, 0.1 * abs(high))
+    return low - air, high + air
+
+
+def _panels(pairs: Sequence[Pair], width: int) -> tuple[Figure, dict[str, str]]:
+    """One small axis a measure, since ratios and shares have no scale in common."""
+    narrow = width < 500
+    height = 104 if narrow else 74
+    sheet = _Sheet(width, height * len(pairs))
+    left, right = (8, width - 8) if narrow else (270, width - 190)
+    for number, pair in enumerate(pairs):
+        base = sheet.height - height * (number + 1)
+        style = style_of(pair.measure)
+        scale = 100 if style == "percent" else 1
+        axes = sheet.axes(left, base + 22, right, base + 66)
+        axes.set_ylim(1.5, -0.5)
+        axes.set_yticks([])
+        rows = [_pair_row(pair.measure, scale, hollow=False), _pair_row(pair.control, scale, hollow=True)]
+        axes.set_xlim(*_range([v for row in rows for v in (row.value, row.low, row.high)]))
+        axes.locator_params(axis="x", nbins=5)
+        for place, row in enumerate(rows):
+            _dot(axes, place, row)
+        name = pair.measure.name[:1].upper() + pair.measure.name[1:] + (", %" if scale == 100 else "")
+        sheet.write(0, base + (90 if narrow else 55), name, bold=True, limit=36)
+        if not narrow:
+            sheet.write(0, base + 33, _wish(pair.measure), muted=True)
+            sheet.write(width, base + 55, _reading(pair.measure, style), right=True)
+            sheet.write(width, base + 33, _reading(pair.control, style), right=True, muted=True)
+        else:
+            sheet.write(width, base + 90, shown(pair.measure, style).value, right=True)
+    return sheet.figure, sheet.texts
+
+
+def _pair_row(measure: Measure, scale: int, *, hollow: bool) -> _Row:
+    value, low, high = (
+        None if (known := finite(each)) is None else scale * known for each in (measure.value, measure.low, measure.high)
+    )
+    return _Row(
+        label="", value=value, low=low, high=high, marker="o", colour=MUTED if hollow else ACCENT, hollow=hollow
+    )
+
+
+def _wish(measure: Measure) -> str:
+    return "" if measure.better == "neither" else f"{measure.better} is better"
+
+
+def _scatter(deficits: Sequence[Deficit], width: int) -> tuple[Figure, dict[str, str]]:
+    """Error against the number of records on a logarithmic axis; the five most starved carry their rank."""
+    sheet = _Sheet(width, 400 if width > 500 else 330)
+    axes = sheet.axes(40, 48, width - 8, sheet.height - 26)
+    axes.set_xscale("log")
+    axes.spines["left"].set_visible(True)
+    axes.spines["left"].set_color(LINE)
+    axes.grid(color=LINE, linewidth=0.6)
+    axes.set_axisbelow(True)
+    for each in sorted(deficits, key=lambda deficit: (deficit.edge, deficit.rank)):
+        value, low, high = _hundred(each.error.value), _hundred(each.error.low), _hundred(each.error.high)
+        if value is None:
+            continue
+        colour = ACCENT if each.edge else MUTED
+        if low is not None and high is not None:
+            axes.plot([max(each.n, 1)] * 2, [low, high], color=colour if each.edge else LINE, linewidth=1)
+        axes.plot(
+            [max(each.n, 1)], [value], marker="D" if each.edge else "o", markersize=6.5, color=colour,
+            markerfacecolor=colour if each.edge else PAPER, markeredgewidth=1.2, linestyle="none",
+        )  # fmt: skip
+        if each.rank <= 5:
+            axes.annotate(str(each.rank), (max(each.n, 1), value), xytext=(8, 4), textcoords="offset points",
+                          color=INK, fontsize=12.5, weight="bold")  # fmt: skip
+    _plain_log_axis(axes, [max(each.n, 1) for each in deficits])
+    sheet.write(0, sheet.height - 10, "error, %", muted=True)
+    sheet.write(width - 8, 10, "organic training records (log scale)", right=True, muted=True)
+    return sheet.figure, sheet.texts
+
+
+def _plain_log_axis(axes: Axes, sizes: Sequence[int]) -> None:
+    """Ticks at 1, 2, 5, 10 … as plain numbers."""
+    from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+    axes.set_xlim(min(sizes) / 1.3, max(sizes) * 1.3)
+    steps = [digit * 10**power for power in range(9) for digit in (1, 2, 5)]
+    axes.xaxis.set_major_locator(FixedLocator([step for step in steps if min(sizes) / 1.3 <= step <= max(sizes) * 1.3]))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))

@@ -1,0 +1,182 @@
+"""Numbers and codes in words: the one place where the page and the terminal round, sign and abbreviate.
+
+A value is never shown alone: ``shown`` gives a Measure's value together with its interval, its n and its note. What
+could not be taken is an en dash, never a zero.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from decimal import ROUND_HALF_EVEN, Decimal
+from typing import Literal
+
+from proofset.nouns.result import Claim, Measure
+
+DASH = "–"
+"""Stands for a value that could not be taken."""
+MINUS = "−"
+"""A real minus sign: as wide as a plus."""
+
+Style = Literal["percent", "points", "count", "number"]
+"""How a measure reads: 0.12 as "12.0 %", as "+12.0" points of a hundred, as a count of things, or as it is."""
+
+REASONS = {
+    "": "no reason given",
+    "contaminated": "resembles a sealed held-out record",
+    "copy of organic": "copies an organic record",
+    "degenerate": "does not read like the organic text",
+    "duplicate": "copies an accepted candidate",
+    "no reply": "the model gave no usable reply",
+    "surplus": "good, but the quota was already met",
+    "truncated": "cut off at the token limit",
+}
+"""Reason codes of refusals in words; a code that is not here is shown as it is, with spaces for hyphens."""
+
+MARKS = {Claim.HELPS: "▲", Claim.HARMS: "▼", Claim.NOT_SHOWN: "○"}
+"""A shape for each claim, so that no claim rests on colour alone."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """A measure ready to be read: value, interval ("4.0 to 10.3", empty when there is none), n and note."""
+
+    value: str
+    interval: str
+    n: str
+    note: str
+
+    def __str__(self) -> str:
+        """The value with its interval and n in brackets."""
+        inside = ", ".join(part for part in (self.interval, self.n) if part)
+        return f"{self.value} ({inside})" if inside else self.value
+
+
+def plain(text: str, limit: int | None = None) -> str:
+    """A text safe to lay out anywhere: control characters and broken surrogates replaced, at most ``limit`` long."""
+    clean = "".join(_visible(character) for character in text)
+    if limit is not None and len(clean) > limit:
+        return clean[: limit - 1].rstrip() + "…"
+    return clean
+
+
+def _visible(character: str) -> str:
+    code = ord(character)
+    if character in "\n\t":
+        return character
+    return "\ufffd" if code < 0x20 or 0x7F <= code < 0xA0 or 0xD800 <= code < 0xE000 else character
+
+
+def reason(code: str) -> str:
+    """A reason code in words."""
+    return REASONS.get(code, plain(code.replace("-", " ").replace("_", " ")))
+
+
+def finite(value: float | None) -> float | None:
+    """The value, or None where there is none or it is not a finite number."""
+    return None if value is None or not math.isfinite(value) else value
+
+
+def count(value: float | None) -> str:
+    """A count of things, thousands separated; above 10,000 an estimate's last digits are noise, so three figures."""
+    if (known := finite(value)) is None:
+        return DASH
+    if isinstance(value, float) and abs(known) >= 10_000:
+        known = float(f"{known:.3g}")
+    return _signed(f"{round(known):,}")
+
+
+def number(value: float | None) -> str:
+    """A plain number with three significant figures: 0.00123, 0.982, 12.3, 1,230."""
+    if (known := finite(value)) is None:
+        return DASH
+    if known == 0:
+        return "0"
+    size = math.floor(math.log10(abs(known)))
+    return _signed(f"{known:,.{max(0, 2 - size)}f}") if size >= -6 else _signed(f"{known:.2e}")
+
+
+def percent(value: float | None) -> str:
+    """A share in [0, 1] as a percentage; one decimal, two below 1 %."""
+    if (known := finite(value)) is None:
+        return DASH
+    hundred = known * 100
+    if known in (0, 1):
+        return f"{hundred:.0f} %"
+    return _signed(f"{hundred:.{2 if abs(hundred) < 1 else 1}f} %")
+
+
+def points(value: float | None, *, signed: bool = True) -> str:
+    """A score or difference of scores in points of a hundred, one decimal; 0.071 is "+7.1"."""
+    if (known := finite(value)) is None:
+        return DASH
+    hundred = known * 100
+    text = f"{abs(hundred):.{2 if 0 < abs(hundred) < 0.1 else 1}f}"
+    if not signed:
+        return (MINUS if hundred < 0 else "") + text
+    return text if hundred == 0 else (MINUS if hundred < 0 else "+") + text
+
+
+def money(value: Decimal | None) -> str:
+    """US dollars: cents above a dollar, two significant figures below: $0.00012; an unknown amount is a dash."""
+    if value is None or not value.is_finite():
+        return DASH
+    if value == 0:
+        return "$0"
+    size = abs(value)
+    digits = 2 if size >= 1 else 1 - size.adjusted()
+    rounded = size.quantize(Decimal(1).scaleb(-max(2, digits)), rounding=ROUND_HALF_EVEN)
+    return (MINUS if value < 0 else "") + f"${rounded:,f}"
+
+
+def duration(seconds: float | None) -> str:
+    """Seconds as people say them: "0.4 s", "38 s", "12 min 5 s", "3 h 20 min"."""
+    if (known := finite(seconds)) is None:
+        return DASH
+    if known < 10:
+        return f"{known:.1f} s"
+    whole = round(known)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600:,} h {whole % 3600 // 60} min"
+
+
+_STYLES: dict[Style, Callable[[float | None], str]] = {
+    "percent": percent, "points": points, "count": count, "number": number,
+}  # fmt: skip
+
+
+def interval(measure: Measure, style: Style = "number") -> str:
+    """The 95 % interval of a measure, "4.0 to 10.3"; open-ended when one side is unknown, empty when both are."""
+    low, high = finite(measure.low), finite(measure.high)
+    write = _STYLES[style]
+    if low is None and high is None:
+        return ""
+    if low is None:
+        return f"at most {write(high)}"
+    return f"{write(low)} or more" if high is None else f"{write(low)} to {write(high)}"
+
+
+def shown(measure: Measure | None, style: Style = "number") -> Shown:
+    """A measure in words. Without a value it is a dash, and the note says why."""
+    if measure is None:
+        return Shown(value=DASH, interval="", n="", note="")
+    value = finite(measure.value)
+    n = f"n = {measure.n:,}" if measure.n else ""
+    bounds = interval(measure, style)
+    return Shown(value=_STYLES[style](value), interval=bounds, n=n, note=plain(measure.note))
+
+
+def style_of(measure: Measure) -> Style:
+    """How a measure of any kind is best read: shares as percentages, counts as counts, the rest as plain numbers."""
+    unit = measure.unit.casefold()
+    if any(word in unit for word in ("share", "rate", "probability", "%")):
+        return "percent"
+    return "count" if unit in {"records", "texts", "items"} else "number"
+
+
+def _signed(text: str) -> str:
+    return text.replace("-", MINUS)

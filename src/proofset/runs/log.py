@@ -1,0 +1,197 @@
+"""The append-only event log of a run: one JSON line an event, one system call a line.
+
+A line is ``{"kind": "Proposed", "v": 1, "at": "<UTC>", ...fields}``. A process may be killed anywhere: what is torn is
+the last line at most, and opening for writing cuts it off before anything is appended. Any other damage stops.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar, get_args
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic_core import PydanticSerializationError, from_json
+
+from proofset.errors import InputError, LogCorrupt, RunFromNewerVersion, RunUnwritable
+from proofset.nouns.event import Event
+
+T = TypeVar("T")
+
+Lift = Callable[[dict[str, Any]], dict[str, Any]]
+"""Takes a line of one version, ``kind`` and fields, and gives the same line as the next version would write it."""
+
+LIFTS: tuple[Lift, ...] = ()
+"""Append only: the n-th function lifts a line of version n to version n + 1. Write one when a field's meaning changes;
+a field added with a default needs none."""
+
+KINDS: dict[str, type[Event]] = {kind.__name__: kind for kind in get_args(Event)}
+"""Every kind a line may have."""
+
+_CODECS: dict[type, TypeAdapter[Any]] = {}
+_ENVELOPE = ("kind", "v", "at")
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+_NOT_ALLOWED = (errno.EACCES, errno.EPERM, errno.EROFS)
+
+
+def codec(noun: type[T]) -> TypeAdapter[list[T]]:
+    """Turns lists of a dataclass to plain values and back, exactly.
+
+    Unknown fields are errors at any depth, decimals become strings, and infinities survive JSON. It is an adapter of
+    *lists* because pydantic hands its settings down to standard dataclasses only from a container.
+    """
+    if noun not in _CODECS:
+        config = ConfigDict(extra="forbid", ser_json_inf_nan="strings")
+        _CODECS[noun] = TypeAdapter(list[noun], config=config)  # type: ignore[valid-type]
+    return _CODECS[noun]
+
+
+def unwritable(folder: Path, error: OSError) -> RunUnwritable:
+    """What a failed write means to the person who waits for the run."""
+    if error.errno in _NO_ROOM:
+        hint = "make room and run again: what was logged is safe, and the run goes on from there"
+    elif error.errno in _NOT_ALLOWED:
+        hint = "choose a folder you may write to, or change the permissions of this one"
+    else:
+        hint = "mend what the message says and run again: what was logged is safe"
+    return RunUnwritable(f"{folder}: cannot be written: {error.strerror or error}", hint=hint)
+
+
+def encode(event: Event, at: datetime) -> bytes:
+    """The line of an event, with its newline. Raises InputError for a field that could not be read back."""
+    kind: type[Event] = type(event)
+    try:
+        body = codec(kind).dump_json([event], warnings="error")
+        codec(kind).validate_json(body)
+    except (PydanticSerializationError, ValidationError) as error:
+        raise InputError(
+            f"{kind.__name__}: cannot be logged: {error}",
+            hint="give each field its declared type, and texts that UTF-8 can hold (decode them with errors='replace')",
+        ) from error
+    moment = at.isoformat(timespec="milliseconds")
+    return b'{"kind":"%b","v":%d,"at":"%b",%b\n' % (kind.__name__.encode(), version(), moment.encode(), body[2:-1])
+
+
+def version() -> int:
+    """The version that lines are written in."""
+    return 1 + len(LIFTS)
+
+
+def replay(path: Path) -> list[Event]:
+    """The events of a log, in order. A torn last line is passed over; other damage raises LogCorrupt."""
+    return _scan(path)[0]
+
+
+class Log:
+    """A log open for writing. ``events`` are what the file holds, in order: those found in it, then those appended."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            self._file = path.open("ab", buffering=0)
+            try:
+                self.events, self._size = _scan(path)
+                # A torn tail must go first: a line appended to it would be lost with it.
+                self._file.truncate(self._size)
+            except BaseException:
+                self._file.close()
+                raise
+        except OSError as error:
+            raise unwritable(path.parent, error) from error
+
+    def append(self, event: Event) -> None:
+        """Write one line through to the operating system: from here on it survives the end of this process."""
+        line = encode(event, datetime.now(UTC))
+        try:
+            written = 0
+            while written < len(line):
+                written += self._file.write(line[written:])
+        except OSError as error:
+            self._cut_half_line()
+            raise unwritable(self.path.parent, error) from error
+        self._size += len(line)
+        self.events.append(event)
+
+    def sync(self) -> None:
+        """Wait until the disk has all lines: from here on they survive a power cut."""
+        try:
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            raise unwritable(self.path.parent, error) from error
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._file.close()
+
+    def _cut_half_line(self) -> None:
+        """Take back what was written of a line that did not fit."""
+        try:
+            self._file.truncate(self._size)
+        except OSError:
+            # Nothing may follow half a line. The next opening heals it.
+            with suppress(OSError):
+                self._file.close()
+
+
+def _scan(path: Path) -> tuple[list[Event], int]:
+    """The events of a log, and the length in bytes of its sound part."""
+    events: list[Event] = []
+    size = 0
+    with path.open("rb") as lines:
+        for number, line in enumerate(lines, start=1):
+            parsed = _parsed(line)
+            if parsed is None:
+                if lines.read(1):
+                    raise _corrupt(path, number, "is not a line of JSON")
+                break
+            events.append(_decoded(parsed, path, number))
+            size += len(line)
+    return events, size
+
+
+def _parsed(line: bytes) -> dict[str, Any] | None:
+    """What a line says; None for one that was never finished."""
+    if not line.endswith(b"\n"):
+        return None
+    try:
+        parsed = from_json(line)
+    except ValueError:
+        return None
+    return parsed if isinstance(parsed, dict) else None
+
+
+def _decoded(line: dict[str, Any], path: Path, number: int) -> Event:
+    """The event of a parsed line."""
+    v = line.get("v")
+    if not isinstance(v, int) or v < 1:
+        raise _corrupt(path, number, f"has no version: {v!r}")
+    if v > version():
+        raise RunFromNewerVersion(
+            f"{path}:{number}: written in log version {v}; this proofset knows versions up to {version()}",
+            hint="pip install --upgrade proofset",
+        )
+    for lift in LIFTS[v - 1 :]:
+        line = lift(line)
+    kind: type[Event] | None = KINDS.get(str(line.get("kind")))
+    if kind is None:
+        raise _corrupt(path, number, f"is of an unknown kind: {line.get('kind')!r}")
+    fields = {name: value for name, value in line.items() if name not in _ENVELOPE}
+    try:
+        return codec(kind).validate_python([fields])[0]
+    except ValidationError as error:
+        fault = error.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in fault["loc"][1:])
+        raise _corrupt(path, number, f"is not a {kind.__name__}: {where}: {fault['msg']}") from error
+
+
+def _corrupt(path: Path, number: int, what: str) -> LogCorrupt:
+    """A damaged line, its place, and the two ways on."""
+    return LogCorrupt(
+        f"{path}:{number}: {what}",
+        hint=f"put back a copy of the file, or keep its first {number - 1} lines and run again: what they do not hold "
+        "is redone. If a newer proofset wrote it, upgrade instead.",
+    )

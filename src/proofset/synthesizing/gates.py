@@ -1,0 +1,165 @@
+"""The cheap judges: form, degeneration, copies, contamination. Each refuses with one of its reason codes.
+
+They run in the order of ``cost / (1 - yield)``: the ones that refuse much for little come first.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Callable, Sequence
+from statistics import median
+
+from proofset.config import Gates
+from proofset.copies import CopyIndex, longest_shared_run
+from proofset.nouns.candidate import Brief, Candidate, Decision, Verdict
+from proofset.plugins import Judge
+
+
+def _accept(judge: str, candidate: Candidate) -> Verdict:
+    return Verdict(judge=judge, candidate_id=candidate.id, decision=Decision.ACCEPT)
+
+
+def _reject(judge: str, candidate: Candidate, reason: str, critique: str) -> Verdict:
+    return Verdict(
+        judge=judge, candidate_id=candidate.id, decision=Decision.REJECT, reason=reason, critique=critique
+    )
+
+
+class FormGate:
+    """Is it a whole text of a sensible length? Reasons: truncated, too short, too long, repeats itself."""
+
+    name = "form"
+
+    def __init__(self, settings: Gates) -> None:
+        """Take the limits on words and repetition from ``settings``."""
+        self._settings = settings
+
+    def judge(self, brief: Brief, candidate: Candidate) -> Verdict:
+        """Refuse what is cut off, too short, too long or says the same words again and again."""
+        del brief
+        words, limits = candidate.text.casefold().split(), self._settings
+        if candidate.finish == "length":
+            return _reject(self.name, candidate, "truncated", f"cut off after {len(words)} words")
+        if len(words) < limits.min_words:
+            return _reject(self.name, candidate, "too short", f"{len(words)} words, at least {limits.min_words} asked")
+        if len(words) > limits.max_words:
+            return _reject(self.name, candidate, "too long", f"{len(words)} words, at most {limits.max_words} asked")
+        distinct = len(set(words)) / len(words)
+        if distinct < limits.distinct_share:
+            return _reject(self.name, candidate, "repeats itself", f"only {distinct:.0%} of its words are distinct")
+        return _accept(self.name, candidate)
+
+
+class FluencyGate:
+    """Does it read like the organic text at all? Reason: degenerate.
+
+    A character trigram model of the organic texts (add-one smoothing over seen characters) gives each text its mean
+    surprise in bits a character. The limit is set on organic texts the model has not seen. Number soup, shouting and
+    foreign scripts lie far beyond it; a fluent text with the wrong meaning does not: that is the critic's work.
+    """
+
+    name = "fluency"
+
+    def __init__(self, organic: Sequence[str], settings: Gates) -> None:
+        """Learn from one half of ``organic``, set the limit on the other, then learn from both."""
+        half = _Trigrams(organic[::2])
+        surprises = sorted(half.surprise(text) for text in organic[1::2]) or [math.inf]
+        middle = median(surprises)
+        spread = 1.4826 * median(abs(each - middle) for each in surprises) if len(surprises) > 1 else 0.0
+        self.limit = middle + settings.surprise_limit * max(spread, 0.05)
+        self._model = _Trigrams(organic)
+
+    def judge(self, brief: Brief, candidate: Candidate) -> Verdict:
+        """Refuse a text whose characters surprise far more than organic ones do."""
+        del brief
+        bits = self._model.surprise(candidate.text)
+        if bits > self.limit:
+            words = f"{bits:.2f} bits a character, organic text stays below {self.limit:.2f}"
+            return _reject(self.name, candidate, "degenerate", words)
+        return _accept(self.name, candidate)
+
+
+class _Trigrams:
+    """Counts of what follows each pair of characters."""
+
+    def __init__(self, texts: Sequence[str]) -> None:
+        self._after: dict[str, Counter[str]] = defaultdict(Counter)
+        for text in texts:
+            padded = f"\x02\x02{text}"
+            for place in range(2, len(padded)):
+                self._after[padded[place - 2 : place]][padded[place]] += 1
+        self._total = {pair: sum(counts.values()) for pair, counts in self._after.items()}
+        self._alphabet = len({character for counts in self._after.values() for character in counts}) + 1
+
+    def surprise(self, text: str) -> float:
+        """Mean bits a character."""
+        padded, bits = f"\x02\x02{text}", 0.0
+        for place in range(2, len(padded)):
+            pair = padded[place - 2 : place]
+            count = self._after[pair][padded[place]] if pair in self._total else 0
+            bits -= math.log2((count + 1) / (self._total.get(pair, 0) + self._alphabet))
+        return bits / max(1, len(text))
+
+
+class CopyGate:
+    """Is it new? One gate an index: organic text, held-out hashes, or what the slice has accepted so far."""
+
+    def __init__(self, name: str, reason: str, index: CopyIndex) -> None:
+        """Refuse matches in ``index`` under the code ``reason``."""
+        self.name, self._reason, self._index = name, reason, index
+
+    def judge(self, brief: Brief, candidate: Candidate) -> Verdict:
+        """Refuse an exact or near copy."""
+        del brief
+        match = self._index.match(candidate.text)
+        if match is None:
+            return _accept(self.name, candidate)
+        how = "the same text as" if match.exact else f"{match.similarity:.0%} of word pairs shared with"
+        return _reject(self.name, candidate, self._reason, f"{how} {match.key}")
+
+
+class AnchorGate:
+    """Did it copy what it was shown? Reason: copies an anchor.
+
+    A continued opening is expected; a long run of an anchor's words is not, whatever comes after it.
+    """
+
+    name = "anchor copy"
+
+    def __init__(self, settings: Gates) -> None:
+        """Take the longest allowed run from ``settings``."""
+        self._settings = settings
+
+    def judge(self, brief: Brief, candidate: Candidate) -> Verdict:
+        """Refuse a run of words shared with an anchor that is too long, or makes up most of the candidate."""
+        words = len(candidate.text.split())
+        limit = min(self._settings.copied_run_words, max(4, math.ceil(0.6 * words)))
+        for anchor in brief.anchors:
+            run = longest_shared_run(candidate.text, anchor.text)
+            if run >= limit and run > len(brief.opening.split()):
+                return _reject(self.name, candidate, "copies an anchor", f"{run} words in a row from {anchor.record_id}")
+        return _accept(self.name, candidate)
+
+
+class Cascade:
+    """The gates in order. All slices share them, but for the one that remembers what a slice has accepted."""
+
+    def __init__(self, settings: Gates, organic: Sequence[tuple[str, str]], contamination: CopyIndex) -> None:
+        """``organic`` are (record id, text) of training records; ``contamination`` knows held-out texts as hashes."""
+        self._settings = settings
+        known = CopyIndex(settings.copy_similarity)
+        for record_id, text in organic:
+            known.add(record_id, text)
+        self._form = FormGate(settings)
+        self._shared: tuple[Judge, ...] = (
+            CopyGate("organic copy", "copy of organic", known),
+            CopyGate("contamination", "contaminated", contamination),
+            AnchorGate(settings),
+            FluencyGate([text for _, text in organic], settings),
+        )
+
+    def for_slice(self, critic: Judge) -> tuple[list[Judge], Callable[[str, str], None]]:
+        """One slice's judges, the critic last, and what to call with (id, text) of each accepted candidate."""
+        accepted = CopyIndex(self._settings.copy_similarity)
+        return [self._form, CopyGate("duplicate", "duplicate", accepted), *self._shared, critic], accepted.add

@@ -1,0 +1,163 @@
+"""Arms: the same organic records with different additions, and how much the additions are to weigh.
+
+Every arm gets the same tuning: a grid search on organic validation folds, never on the held-out set. The organic arm
+and the plain arms search the strengths; the arm with a chosen weight searches strengths times weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from proofset.errors import InputError
+from proofset.nouns.result import Arm
+from proofset.plugins import Trainer
+from proofset.stats import bayesian_weights
+from proofset.training.trainers import Folds, Vectors, probabilities
+
+ORGANIC = "organic"
+"""Name of the baseline arm."""
+DEFINITIONS = "definitions"
+"""Name of the arm with definitions; also of what it adds."""
+UNJUDGED = "unjudged"
+"""Name of the arm with every candidate, before any judge; also of what it adds."""
+JUDGED = "judged"
+"""Name of the arm with accepted candidates at full weight; also of what it adds."""
+JUDGED_WEIGHTED = "judged-weighted"
+"""Name of the arm with accepted candidates at a weight chosen on organic folds."""
+
+ALWAYS_ALLOWED = -1
+"""``unseen_fold`` of an added record that no organic record went into, such as a definition."""
+PROBABILITY_FLOOR = 1e-4
+"""Smallest probability in the log loss: a class that a training part lacks costs much, but not without limit."""
+
+
+def arms(has_definitions: bool, has_unjudged: bool, seeds: int) -> tuple[Arm, ...]:
+    """The training conditions, baseline first. The chosen weight of the last one is filled in after ``choose``."""
+    listed = [Arm(name=ORGANIC, title="organic, class-weighted", seeds=seeds)]
+    if has_definitions:
+        listed.append(Arm(name=DEFINITIONS, title="+ definitions", added=DEFINITIONS, seeds=seeds))
+    if has_unjudged:
+        listed.append(Arm(name=UNJUDGED, title="+ unjudged", added=UNJUDGED, seeds=seeds))
+    listed.append(Arm(name=JUDGED, title="+ judged", added=JUDGED, seeds=seeds))
+    listed.append(Arm(name=JUDGED_WEIGHTED, title="+ judged, chosen weight", added=JUDGED, seeds=seeds))
+    return tuple(listed)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Mixture:
+    """What one arm trains on with one seed: organic records first, then the added ones."""
+
+    vectors: NDArray[np.float64]
+    """Shape ``(n, d)``."""
+    labels: tuple[str, ...]
+    weights: NDArray[np.float64]
+    """Shape ``(n,)``; organic ones have mean 1."""
+    added: NDArray[np.bool_]
+    """Shape ``(n,)``: whether the record was added to the organic ones."""
+
+
+def mix(
+    vectors: Vectors,
+    labels: Sequence[str],
+    added_vectors: Vectors,
+    added_labels: Sequence[str],
+    *,
+    added_weight: float,
+    seed: int,
+) -> Mixture:
+    """The Mixture of organic and added records for one seed.
+
+    Organic weights are ``bayesian_weights(n, seed)``, the same in every arm, so that arms are paired by seed and the
+    seeds show how much a result hangs on this very organic sample. Each added record weighs ``added_weight``.
+    """
+    if added_weight < 0:
+        raise InputError(f"an added weight of {added_weight}", hint="weights are 0 or larger")
+    organic, added = len(labels), len(added_labels)
+    extra = np.asarray(added_vectors, dtype=np.float64).reshape(added, np.shape(vectors)[1])
+    return Mixture(
+        vectors=np.concatenate([np.asarray(vectors, dtype=np.float64), extra]),
+        labels=(*labels, *added_labels),
+        weights=np.concatenate([bayesian_weights(organic, seed), np.full(added, float(added_weight))]),
+        added=np.arange(organic + added) >= organic,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chosen:
+    """The settings that did best on the organic validation folds."""
+
+    strength: float
+    weight: float
+    """Of an added record against an organic one."""
+    loss: float
+    """Class-balanced log loss in nats of organic records that the head had not seen."""
+
+    def words(self) -> str:
+        """For people and for ``Checkpoint.settings``."""
+        return f"strength {self.strength:g}, added weight {self.weight:g} (validation loss {self.loss:.4f})"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Folded:
+    """Labelled vectors with a fold each."""
+
+    vectors: Vectors
+    """Shape ``(n, d)``."""
+    labels: Sequence[str]
+    folds: Folds
+    """Shape ``(n,)``. Of an organic record: its validation fold. Of an added one: its ``unseen_fold``."""
+
+
+def choose(
+    train: Trainer, organic: Folded, added: Folded, *, strengths: Sequence[float], weights: Sequence[float]
+) -> Chosen:
+    """Strength and weight with the least class-balanced log loss on organic validation folds; ties go to the first.
+
+    While fold f validates, only organic records outside f and added records whose ``unseen_fold`` is f or
+    ALWAYS_ALLOWED may train. An added record with ``unseen_fold == f`` was made without showing the generator any
+    organic record of fold f, so nothing of f can leak through it. Only about one in n_folds added records qualifies;
+    their weight is multiplied by n_folds, so that the synthetic mass is what the final training will have. This is
+    hard on additions: a share of the texts at n_folds times the weight is less varied than all of them. Records whose
+    generator saw every fold never validate. Without added records only the strengths are searched.
+    """
+    if not strengths or not weights:
+        raise InputError("nothing to choose from", hint="give at least one strength and one weight")
+    grid = [(s, w) for s in strengths for w in (weights if len(added.labels) else weights[:1])]
+    losses = [validation_loss(train, organic, added, strength=s, weight=w) for s, w in grid]
+    best = int(np.argmin(losses))
+    return Chosen(strength=grid[best][0], weight=grid[best][1], loss=losses[best])
+
+
+def validation_loss(train: Trainer, organic: Folded, added: Folded, *, strength: float, weight: float) -> float:
+    """Class-balanced log loss, in nats, of organic records predicted from the other folds plus what may join them."""
+    names, extra = np.asarray(organic.labels, dtype=np.str_), np.asarray(added.labels, dtype=np.str_)
+    extra_vectors = np.reshape(added.vectors, (len(extra), organic.vectors.shape[1]))
+    classes, every_fold = sorted(set(organic.labels)), np.unique(organic.folds)
+    always = np.asarray(added.folds) == ALWAYS_ALLOWED
+    mass = np.where(always, 1.0, float(len(every_fold))) * weight
+    predicted = np.zeros((len(names), len(classes)))
+    for fold in every_fold:
+        inside, joins = organic.folds == fold, always | (np.asarray(added.folds) == fold)
+        head = train(
+            np.concatenate([organic.vectors[~inside], extra_vectors[joins]]),
+            [*names[~inside].tolist(), *extra[joins].tolist()],
+            np.concatenate([np.ones(int((~inside).sum())), mass[joins]]),
+            strength=strength,
+        )
+        predicted[inside] = probabilities(head, organic.vectors[inside], classes)
+    return balanced_log_loss(predicted, organic.labels, classes)
+
+
+def balanced_log_loss(predicted: NDArray[np.float64], labels: Sequence[str], classes: Sequence[str]) -> float:
+    """Mean over classes of the mean −log p(true class), in nats; probabilities are floored at PROBABILITY_FLOOR.
+
+    A rare class counts as much as a frequent one. ``predicted`` has shape ``(n, k)`` with columns ``classes``.
+    """
+    columns = {name: column for column, name in enumerate(classes)}
+    truth = np.array([columns[label] for label in labels], dtype=np.intp)
+    surprise = -np.log(np.maximum(predicted[np.arange(len(truth)), truth], PROBABILITY_FLOOR))
+    return float(np.mean([surprise[truth == number].mean() for number in np.unique(truth)]))

@@ -1,0 +1,143 @@
+"""One walk along the path: the run folder, the study, and the rules by which a stage is begun, skipped and ended."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import threading
+import time
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from decimal import Decimal
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from proofset import artifacts
+from proofset.config import Study
+from proofset.costing.prices import core_hour_price
+from proofset.errors import ConfigError, RecordError
+from proofset.nouns.event import Event, Spent
+from proofset.nouns.result import Usage, UsageBasis
+from proofset.plugins import Encoder, Row, find
+from proofset.runs.folder import Run, stage_key
+
+FORMATS = {".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".parquet": "parquet", ".tab": "tab", ".tsv": "tab"}
+"""Reader by file ending."""
+
+
+def nothing(_: Any) -> None:
+    """Watch and do nothing."""
+
+
+@dataclass
+class Walk:
+    """What every verb is given: where to write, what was asked, and who watches."""
+
+    run: Run
+    study: Study
+    base: Path
+    """Folder of the study file; relative paths start here."""
+    watch: Callable[[Event], None] = nothing
+    """Called with every event after it was logged."""
+    announce: Callable[[str], None] = nothing
+    """Called with the name of each verb as it begins."""
+    seconds_told: float = field(default=0.0, init=False)
+    """Processor seconds of the current stage that are already in the log as somebody's usage."""
+
+    def tell(self, event: Event) -> None:
+        """Log an event, then show it to whoever watches."""
+        self.run.append(event)
+        if isinstance(event, Spent):
+            self.seconds_told += event.usage.core_seconds
+        self.watch(event)
+
+    @contextmanager
+    def stage(self, verb: str, key: str) -> Iterator[list[str]]:
+        """Begin a verb, time it, and end it with the outputs that were put into the list."""
+        self.run.begin(verb, key)
+        self.announce(verb)
+        self.seconds_told = 0.0
+        outputs: list[str] = []
+        wall, core = time.monotonic(), time.process_time()
+        yield outputs
+        seconds, core_seconds = time.monotonic() - wall, time.process_time() - core
+        overhead = max(0.0, core_seconds - self.seconds_told)
+        usage = Usage(model="this machine", stage=verb if verb != "synthesize" else "judge", core_seconds=overhead)
+        self.tell(Spent(usage=self.price(usage)))
+        self.run.finish(verb, key, seconds, core_seconds, tuple(outputs))
+
+    def key(self, section: Any, *inputs: str) -> str:
+        """A stage's key: its settings, the seed, and the ids of what goes in."""
+        return stage_key(section, str(self.study.seed), *inputs)
+
+    def price(self, usage: Usage) -> Usage:
+        """The usage with an amount: imputed for this machine's processor, by the study's prices for a server."""
+        from dataclasses import replace
+
+        from proofset.costing.prices import token_price
+
+        if usage.core_seconds > 0 or self.study.synthesize.model.engine == "local":
+            usd = core_hour_price(self.study.cost.usd_per_core_hour, usage.core_seconds)
+            return replace(usage, usd=usd, basis=UsageBasis.IMPUTED)
+        return token_price(usage, self.study.synthesize.model)
+
+    @property
+    def spent_usd(self) -> Decimal:
+        """Money in the log so far, of every attempt there ever was."""
+        return sum((event.usage.usd or Decimal(0) for event in self.run.events if isinstance(event, Spent)), Decimal(0))
+
+    def locate(self, reference: str) -> Path:
+        """A file of the study: relative to it, or a pinned artifact."""
+        return artifacts.locate(reference, self.base)
+
+    def rows(self, reference: str, reader: str = "", columns: tuple[str, ...] = (), skip: int = 0) -> Iterator[Row]:
+        """Rows of a file, by the reader that its ending or the study names."""
+        path = self.locate(reference)
+        name = reader or FORMATS.get(path.suffix.lower(), "")
+        if not name:
+            hint = f"name a reader; endings known by themselves: {', '.join(FORMATS)}"
+            raise ConfigError(f"{path}: no reader for files that end in {path.suffix!r}", hint=hint)
+        rows: Iterator[Row] = find("readers", name)(path, columns=columns, skip_rows=skip)
+        return rows
+
+    def fingerprint(self, reference: str) -> str:
+        """Hash of a file's content; empty for no file."""
+        if not reference:
+            return ""
+        path = self.locate(reference)
+        try:
+            with path.open("rb") as file:
+                return hashlib.file_digest(file, "blake2b").hexdigest()[:16]
+        except OSError as error:
+            hint = "paths are relative to the study file"
+            raise RecordError(f"cannot be read: {error.strerror}", path=path, hint=hint) from error
+
+    @cached_property
+    def encoder(self) -> Encoder:
+        """The study's encoder, loaded at first use."""
+        made: Encoder = find("encoders", self.study.encoder)(artifacts.fetch("static-embeddings"))
+        return made
+
+
+def wait_for(work: Coroutine[Any, Any, None]) -> None:
+    """Run a coroutine to its end, also where an event loop is running already, as in a notebook."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        asyncio.run(work)
+        return
+    failures: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            asyncio.run(work)
+        except BaseException as error:  # carried over to the caller's thread, whatever it is
+            failures.append(error)
+
+    thread = threading.Thread(target=run, name="proofset")
+    thread.start()
+    thread.join()
+    if failures:
+        raise failures[0]
