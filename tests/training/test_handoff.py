@@ -44,6 +44,11 @@ def test_any_text_survives_one_line_each(tmp_path_factory: object, texts: list[s
     assert [json.loads(line)["text"] for line in lines] == texts
 
 
+def test_half_a_character_survives_too(tmp_path: Path) -> None:
+    write_dataset(tmp_path / "data.jsonl", corpus(synthetic("\ud83d")))
+    assert json.loads((tmp_path / "data.jsonl").read_text(encoding="utf-8"))["text"] == "\ud83d"
+
+
 def test_card_says_what_is_inside() -> None:
     organic = Record(id="o", text="real", label="common", licence="MIT")
     text = card(corpus(synthetic("a"), synthetic("b"), organic), {"Generator": "model | x", "Price": "$1"})

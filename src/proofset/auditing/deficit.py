@@ -149,14 +149,15 @@ def _weights(outcomes: Sequence[Outcome]) -> Floats:
 
 
 def _by_slice(slices: Sequence[Slice], outcomes: Sequence[Outcome]) -> list[Outcome]:
-    """The outcomes that say something, with the largest share last."""
+    """The outcomes that say something, with the largest share last and in an order of their own."""
     known = {one.name for one in slices}
     for one in outcomes:
         if one.slice not in known:
             raise InputError(f"an outcome for {one.slice!r}, which is no slice", hint="use the slices' own names")
         if one.n_train < 0 or not 0 <= one.errors <= one.n:
             raise InputError(f"impossible outcome: {one}", hint="0 <= errors <= n, and n_train is a count")
-    return sorted((one for one in outcomes if one.n and one.n_train), key=lambda one: one.fraction)
+    useful = (one for one in outcomes if one.n and one.n_train)
+    return sorted(useful, key=lambda one: (one.fraction, one.slice, one.n_train, one.errors, one.n))
 
 
 def _edges(slices: Sequence[Slice], settings: Audit) -> frozenset[str]:

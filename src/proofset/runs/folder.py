@@ -13,6 +13,7 @@ import socket
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -207,11 +208,11 @@ class Run:
         for name, content in contents.items():
             path = self.folder / name
             if not path.exists() or path.read_bytes() != content:
-                self.write_once(name, lambda draft, content=content: _fill(draft, content))  # type: ignore[misc]
+                self.write_once(name, partial(_fill, content))
         self.append(opened)
 
 
-def _fill(path: Path, content: bytes) -> None:
+def _fill(content: bytes, path: Path) -> None:
     """Write all of a small file."""
     path.write_bytes(content)
 

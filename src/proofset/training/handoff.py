@@ -1,11 +1,10 @@
-"""Hand a corpus over: rows that other trainers read, each marked as synthetic or not, and a card that says what it is."""
+"""Hand a corpus over: rows that other trainers read, each marked synthetic or not, and a card that says what it is."""
 
 from __future__ import annotations
 
 import json
-import os
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from proofset.nouns.record import Corpus, Origin, Record
@@ -17,15 +16,15 @@ SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_
 def write_dataset(path: Path, corpus: Corpus) -> int:
     """Write one JSON line per record to ``path``, in the corpus's order, and return how many.
 
-    Fields: ``id``, ``text``, ``label``, ``messages`` (only of conversations), ``synthetic`` (the machine-readable mark),
-    ``generation``, ``source``, ``licence``. The file appears whole or not at all.
+    Fields: ``id``, ``text``, ``label``, ``messages`` (only of conversations), ``synthetic`` (the mark that machines
+    read), ``generation``, ``source``, ``licence``. The file appears whole or not at all.
     """
     part = path.with_name(path.name + ".part")
     # a lone surrogate has no UTF-8; its backslash form is a valid JSON escape of the same character
     with part.open("w", encoding="utf-8", errors="backslashreplace", newline="\n") as file:
         for record in corpus.records:
             file.write(json.dumps(_row(record), ensure_ascii=False) + "\n")
-    os.replace(part, path)
+    part.replace(path)
     return len(corpus.records)
 
 
@@ -90,7 +89,7 @@ def _notice(records: int, synthetic: int) -> str:
     )
 
 
-def _table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+def _table(header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
     """A Markdown table; bars and line breaks in cells are escaped."""
     lines = [header, tuple("---" for _ in header), *rows]
     return "\n".join("| " + " | ".join(_cell(cell) for cell in line) + " |" for line in lines)
