@@ -115,7 +115,7 @@ class CopyIndex:
         best, found, seen = self.similarity, -1, set[int]()
         ordered = self._ordered(wanted)
         for place in range(len(ordered)):
-            if len(ordered) - place < best * len(ordered) + 0.3:
+            if len(ordered) - place < best * len(ordered) - ROUNDING:
                 break
             fresh = self._posted(ordered, place, best) - seen
             seen |= fresh
@@ -151,7 +151,7 @@ class CopyIndex:
         left, size, share = len(ordered) - place, len(ordered), floor / (1.0 + floor)
         found = set[int]()
         for (other_size, other_left), entries in self._postings.get(ordered[place], {}).items():
-            if min(left, other_left) >= share * (size + other_size) + 0.3:
+            if min(left, other_left) >= share * (size + other_size) - ROUNDING:
                 found.update(entries)
         return found
 

@@ -57,10 +57,13 @@ from proofset.nouns.event import (
     JudgeMeasured,
     Measured,
     Proved,
+    Spent,
     Trained,
 )
 from proofset.nouns.evidence import Fact, Passage
 from proofset.nouns.record import Corpus, HeldOut, normal_form
+from proofset.nouns.result import Gain, Usage
+from proofset.nouns.slice import Deficit
 from proofset.reporting import html
 from proofset.runs import tables
 from proofset.synthesizing.brief import Composer, quotas
@@ -118,8 +121,10 @@ def audit(walk: Walk, outputs: list[str]) -> None:
         deficit.Outcome(fraction=p.fraction, slice=p.label, n_train=p.n_train, errors=p.errors, n=p.n) for p in points
     ]
     found = slices.slices_by_label(known.records, settings.titles)
-    for one in deficit.deficits(found, outcomes, settings):
+    ranked = deficit.deficits(found, outcomes, settings)
+    for one in ranked:
         walk.tell(DeficitRanked(deficit=one))
+    keep(walk, outputs, "tables/deficits.parquet", partial(tables.write_rows, rows=ranked, noun=Deficit))
     predicted = trainers.out_of_fold(
         fit, known.vectors, known.labels, np.ones(len(known.labels)), known.folds, strength=chosen.strength
     )
@@ -224,7 +229,6 @@ def _require_critic(walk: Walk) -> None:
 
 def measure(walk: Walk, outputs: list[str]) -> None:
     """Corpus against organic Records → Measures, each beside an organic control of the same size."""
-    del outputs
     edge = edge_slices(walk)
     synthetic = [record for record in corpus_of(walk).records if record.label in edge]
     known = organic(walk)
@@ -235,13 +239,16 @@ def measure(walk: Walk, outputs: list[str]) -> None:
     pairs = compare_diversity(vectors, known.vectors[rows], walk.study.measure, walk.study.seed)
     pairs.append(near_copy_share([record.text for record in synthetic], texts, similarity))
     pairs.append(internal_copy_share([record.text for record in synthetic], texts, similarity))
-    for taken, control in pairs:
-        walk.tell(Measured(measure=taken, control=control))
+    measured = [Measured(measure=taken, control=control) for taken, control in pairs]
+    for one in measured:
+        walk.tell(one)
+    keep(walk, outputs, "tables/measures.parquet", partial(tables.write_rows, rows=measured, noun=Measured))
 
 
 def cost(walk: Walk, outputs: list[str]) -> None:
     """The log's Usage → the statement: per stage, per slice, per fate, and per accepted record."""
-    del outputs
+    ledger = [event.usage for event in walk.run.events if isinstance(event, Spent)]
+    keep(walk, outputs, "tables/ledger.parquet", partial(tables.write_rows, rows=ledger, noun=Usage))
     walk.tell(Costed(statement=statement(walk.run.events)))
 
 
@@ -292,7 +299,6 @@ def checkpoint(arm: str, seed: int) -> str:
 
 def prove(walk: Walk, outputs: list[str]) -> None:
     """Checkpoints and HeldOut → Gains: paired, with intervals, and one plain claim an arm."""
-    del outputs
     heldout = tuple(tables.read_heldout(walk.run.path(HELDOUT)))
     _require_sealed(walk, heldout)
     vectors = walk.encoder.encode([item.text for item in heldout])
@@ -305,6 +311,7 @@ def prove(walk: Walk, outputs: list[str]) -> None:
     )
     for one in found:
         walk.tell(Proved(gain=one))
+    keep(walk, outputs, "tables/gain.parquet", partial(tables.write_rows, rows=found, noun=Gain))
     arms = [arm for arm in mixture.arms(True, True, walk.study.train.seeds) if arm.name in trained]
     for claim in gain.claims(found, arms, walk.study.prove.margin):
         walk.tell(Claimed(claim=claim))
@@ -360,7 +367,7 @@ VERBS: Mapping[str, Verb] = {
     "handoff": Verb(handoff, (), ("synthesize",)),
     "train": Verb(train, ("train",), ("synthesize",)),
     "prove": Verb(prove, ("prove",), ("train",)),
-    "report": Verb(report, (), ("measure", "cost", "handoff", "prove")),
+    "report": Verb(report, ("title", "question", "effort"), ("measure", "cost", "handoff", "prove")),
 }
 """The path, in order."""
 

@@ -189,7 +189,7 @@ def _rows(rows: Sequence[_Row], width: int, unit: str, *, zero: bool = False) ->
     axes = sheet.axes(left, bottom, right, sheet.height - 6)
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.set_yticks([])
-    axes.set_xlim(*_range([v for row in rows for v in (row.value, row.low, row.high, row.limit)], zero=zero))
+    axes.set_xlim(*_range([v for row in rows for v in (row.value, row.low, row.high, row.limit)], zero=True))
     axes.grid(axis="x", color=LINE, linewidth=0.6)
     axes.set_axisbelow(True)
     if zero:
@@ -224,7 +224,7 @@ def _range(values: Sequence[float | None], *, zero: bool = False) -> tuple[float
     known = [value for value in values if value is not None] + ([0.0] if zero else [])
     low, high = min(known, default=0.0), max(known, default=1.0)
     air = 0.06 * (high - low) or max(0.1, 0.1 * abs(high))
-    return low - air, high + air
+    return low - (air if low < 0 or not zero else air / 3), high + air
 
 
 def _panels(pairs: Sequence[Pair], width: int) -> tuple[Figure, dict[str, str]]:

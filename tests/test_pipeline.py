@@ -1,0 +1,215 @@
+"""The whole path on a toy town: done once, resumed after a kill, redone from where a setting changed."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from proofset import assembly, pipeline
+from proofset.config import Study
+from proofset.errors import ConfigError, LeakageError, UnpricedModel
+from proofset.nouns.event import (
+    BriefClosed,
+    Claimed,
+    Costed,
+    Finished,
+    JudgeMeasured,
+    Proposed,
+    SliceClosed,
+    Spent,
+    Started,
+)
+from proofset.nouns.record import Origin
+from proofset.runs import tables
+from proofset.runs.folder import Run
+from proofset.walk import Walk
+
+TOWN_FILE = Path(__file__).parent / "toy" / "town.py"
+
+
+def load_town() -> ModuleType:
+    """The toy study as a module."""
+    spec = importlib.util.spec_from_file_location("town", TOWN_FILE)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["town"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def town(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """The toy study; what it replaces in proofset is put back afterwards."""
+    module = load_town()
+    for holder, name in ((pipeline, "speaker"), (assembly, "speaker"), (Walk, "encoder")):
+        monkeypatch.setattr(holder, name, getattr(holder, name))
+    return module
+
+
+def corpus(run: Run) -> str:
+    """The dataset handed off, byte for byte."""
+    return run.path("handoff/dataset.jsonl").read_text(encoding="utf-8")
+
+
+def test_the_whole_path(town: ModuleType, tmp_path: Path) -> None:
+    study_file = town.write_town(tmp_path)
+    model = town.walk_town(study_file, tmp_path / "runs")
+    run = Run.read(tmp_path / "runs" / "town")
+    done = [event.verb for event in run.events if isinstance(event, Finished)]
+    assert done == list(pipeline.VERBS)
+    assert "<html" in run.path("report.html").read_text(encoding="utf-8")
+
+    lines = [json.loads(line) for line in corpus(run).splitlines()]
+    closed = [event for event in run.events if isinstance(event, BriefClosed)]
+    assert len(lines) == sum(event.winner is not None for event in closed) > 12  # the rare slice and its companion
+    assert {line["label"] for line in lines} >= {"storm"}
+    assert all(line["synthetic"] is True and line["generation"] == 1 for line in lines)
+    (stop,) = [event for event in run.events if isinstance(event, SliceClosed) and event.slice == "storm"]
+    assert (stop.accepted, stop.stop) == (12, "quota met")
+    assert len(model.requests) == sum(isinstance(event, Proposed) for event in run.events)
+
+    heldout = {item.text for item in tables.read_heldout(run.path("heldout/records.parquet"))}
+    known = tables.read_records(run.path("records/organic.parquet"))
+    assert not heldout & {line["text"] for line in lines}
+    assert not heldout & {record.text for record in known}
+    assert {record.origin for record in known} == {Origin.ORGANIC}
+    for request in model.requests:
+        assert not any(text in request.prompt for text in heldout)
+
+    (costed,) = [event.statement for event in run.events if isinstance(event, Costed)]
+    assert costed.total_usd > 0 and costed.accepted == len(lines)
+    (edge_claim, *_) = [event.claim for event in run.events if isinstance(event, Claimed)]
+    assert edge_claim.words
+    for name in ("deficits", "measures", "ledger", "gain", "dropped"):
+        assert run.path(f"tables/{name}.parquet").exists()
+
+
+def test_a_second_walk_does_nothing(town: ModuleType, tmp_path: Path) -> None:
+    study_file = town.write_town(tmp_path)
+    town.walk_town(study_file, tmp_path / "runs")
+    before = len(Run.read(tmp_path / "runs" / "town").events)
+    model = town.walk_town(study_file, tmp_path / "runs")
+    added = Run.read(tmp_path / "runs" / "town").events[before:]
+    assert model.requests == []
+    assert [type(event).__name__ for event in added] == ["Opened"]
+
+
+def test_a_changed_setting_redoes_what_depends_on_it_and_nothing_else(town: ModuleType, tmp_path: Path) -> None:
+    study_file = town.write_town(tmp_path)
+    town.walk_town(study_file, tmp_path / "runs")
+    before = len(Run.read(tmp_path / "runs" / "town").events)
+    study_file.write_text(study_file.read_text().replace("resamples = 300", "resamples = 400"), encoding="utf-8")
+    town.walk_town(study_file, tmp_path / "runs")
+    added = Run.read(tmp_path / "runs" / "town").events[before:]
+    assert [event.verb for event in added if isinstance(event, Started)] == ["prove", "report"]
+
+
+def test_new_rows_in_the_data_redo_everything(town: ModuleType, tmp_path: Path) -> None:
+    study_file = town.write_town(tmp_path)
+    town.walk_town(study_file, tmp_path / "runs", verb="audit")
+    before = len(Run.read(tmp_path / "runs" / "town").events)
+    with (tmp_path / "notices.csv").open("a", encoding="utf-8") as file:
+        file.write("a wholly new notice about hail and thunder,storm\n")
+    town.walk_town(study_file, tmp_path / "runs", verb="audit")
+    added = Run.read(tmp_path / "runs" / "town").events[before:]
+    assert [event.verb for event in added if isinstance(event, Started)] == ["ingest", "audit"]
+
+
+@pytest.mark.timeout(180)
+def test_killed_and_resumed_it_ends_with_the_same_corpus(town: ModuleType, tmp_path: Path) -> None:
+    quiet, killed = tmp_path / "quiet", tmp_path / "killed"
+    town.walk_town(town.write_town(quiet), quiet / "runs", verb="handoff")
+    town.write_town(killed)
+    folder, kills = killed / "runs" / "town", 0
+    for wanted in (3, 9, 17):  # proposals to wait for before each kill: early, in the middle, late
+        process = subprocess.Popen([sys.executable, str(TOWN_FILE), str(killed), "0.12"])
+        log = folder / "events.jsonl"
+        while process.poll() is None:
+            if log.exists() and log.read_bytes().count(b'"Proposed"') >= wanted:
+                process.send_signal(signal.SIGKILL)
+                break
+            time.sleep(0.01)
+        kills += process.wait() == -signal.SIGKILL
+    assert kills == 3
+    before = sum(isinstance(event, Proposed) for event in Run.read(folder).events)
+    model = town.walk_town(killed / "study.toml", killed / "runs", verb="handoff")
+    run = Run.read(folder)
+    assert corpus(run) == corpus(Run.read(quiet / "runs" / "town"))
+    proposed = [event.candidate.brief_id for event in run.events if isinstance(event, Proposed)]
+    assert len(proposed) == len(set(proposed)) == before + len(model.requests)  # no brief was answered twice
+    assert sum(isinstance(event, SliceClosed) for event in run.events) == 2
+
+
+def test_judges_are_tried_once_before_the_first_candidate(town: ModuleType, tmp_path: Path) -> None:
+    town.walk_town(town.write_town(tmp_path), tmp_path / "runs", verb="synthesize")
+    kinds = [type(event) for event in Run.read(tmp_path / "runs" / "town").events]
+    assert max(place for place, kind in enumerate(kinds) if kind is JudgeMeasured) < kinds.index(Proposed)
+
+
+def test_a_critic_below_its_floor_may_not_start(town: ModuleType, tmp_path: Path) -> None:
+    study_file = town.write_town(tmp_path)
+    text = study_file.read_text().replace("threshold = 0.5", "threshold = 0.0\nmin_fault_recall = 0.9")
+    study_file.write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigError, match="planted wrong labels"):
+        town.walk_town(study_file, tmp_path / "runs")
+    events = Run.read(tmp_path / "runs" / "town").events
+    assert not any(isinstance(event, Proposed) for event in events)
+
+
+def test_held_out_text_among_the_definitions_stops_the_proof(town: ModuleType, tmp_path: Path) -> None:
+    study_file = town.write_town(tmp_path)
+    town.walk_town(study_file, tmp_path / "runs", verb="ingest")
+    leaked, *_ = tables.read_heldout(tmp_path / "runs" / "town" / "heldout" / "records.parquet")
+    (tmp_path / "definitions.csv").write_text(f"slice,text\n{leaked.label},{leaked.text}\n", encoding="utf-8")
+    with study_file.open("a", encoding="utf-8") as file:
+        file.write('\n[ground]\npassages = "definitions.csv"\n')
+    with pytest.raises(LeakageError, match=leaked.id):
+        town.walk_town(study_file, tmp_path / "runs")
+
+
+def test_a_budget_stops_the_loop_and_says_so(town: ModuleType, tmp_path: Path) -> None:
+    study_file = town.write_town(tmp_path)
+    text = study_file.read_text().replace("quota = 12", 'quota = 12\nbudget_usd = "0.000000000001"')
+    study_file.write_text(text, encoding="utf-8")
+    town.walk_town(study_file, tmp_path / "runs", verb="synthesize")
+    events = Run.read(tmp_path / "runs" / "town").events
+    stops = [event.stop for event in events if isinstance(event, SliceClosed)]
+    assert stops and set(stops) == {"budget"}
+    assert sum(isinstance(event, Proposed) for event in events) <= 3 * len(stops)  # the window, and no more
+
+
+def test_an_unpriced_server_is_refused_before_anything_is_sent(town: ModuleType, tmp_path: Path) -> None:
+    study_file = town.write_town(tmp_path)
+    with study_file.open("a", encoding="utf-8") as file:
+        file.write('\n[synthesize.model]\nengine = "chat"\nbase_url = "http://127.0.0.1:9/v1"\nmodel = "m"\n')
+    with pytest.raises(UnpricedModel):
+        town.walk_town(study_file, tmp_path / "runs")
+
+
+def test_every_processor_second_is_priced(town: ModuleType, tmp_path: Path) -> None:
+    town.walk_town(town.write_town(tmp_path), tmp_path / "runs")
+    events = Run.read(tmp_path / "runs" / "town").events
+    paid = {event.usage.stage for event in events if isinstance(event, Spent)}
+    assert {"ingest", "audit", "judge", "generate", "measure"} <= paid
+    assert all(event.usage.usd is not None for event in events if isinstance(event, Spent))
+
+
+def test_keys_change_with_settings_seed_and_data(town: ModuleType, tmp_path: Path) -> None:
+    study_file = town.write_town(tmp_path)
+    study = Study.read(study_file)
+    with Run.open(tmp_path / "runs" / "town", study.model_dump(mode="json"), "") as run:
+        walk = Walk(run, study, tmp_path)
+        keys = {verb: pipeline.key(walk, verb) for verb in pipeline.VERBS}
+        assert len(set(keys.values())) == len(keys)
+        walk.study = study.model_copy(update={"seed": 99})
+        assert all(pipeline.key(walk, verb) != keys[verb] for verb in pipeline.VERBS)
+        walk.study = study.model_copy(update={"title": "another title"})
+        assert pipeline.key(walk, "prove") == keys["prove"]

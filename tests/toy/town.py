@@ -1,0 +1,146 @@
+"""A toy study that needs no download: notices of a small town, three subjects, one of them rare.
+
+``python town.py FOLDER SECONDS`` walks the whole path with a scripted generator that takes SECONDS a reply, so that a
+test can kill the process on its way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import hashlib
+import random
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from proofset import assembly, pipeline
+from proofset.config import Study
+from proofset.models.scripted import ScriptedChat
+from proofset.plugins import Reply, Request
+from proofset.runs.folder import Run
+from proofset.walk import Walk
+
+WORDS = {
+    "market": "apples bread cheese stall price fresh morning baker honey basket plums eggs cheap ripe".split(),
+    "council": "meeting vote mayor budget minutes chamber agenda motion clerk ward petition tax bylaw quorum".split(),
+    "storm": "wind rain flood roof gale river warning thunder lightning shelter branches hail surge dyke".split(),
+}
+COMMON = "the town on monday will bring for all near old bridge and then people with from".split()
+COUNTS = {"market": 60, "council": 60, "storm": 14}
+
+STUDY = """
+name = "town"
+title = "Notices of a small town"
+seed = {seed}
+
+[ingest]
+path = "notices.csv"
+label = "subject"
+
+[audit]
+folds = 3
+
+[synthesize]
+quota = 12
+max_briefs = 40
+window = 3
+anchors = 4
+prompts_per_slice = 3
+
+[synthesize.critic]
+threshold = 0.5
+
+[train]
+seeds = 2
+strengths = [1.0, 10.0]
+weights = [1.0, 0.25]
+
+[measure]
+draws = 40
+
+[prove]
+resamples = 300
+"""
+
+
+def notice(subject: str, rng: random.Random) -> str:
+    """Eight to twelve words, most of them of the subject."""
+    own = rng.sample(WORDS[subject], rng.randint(5, 7))
+    words = own + rng.sample(COMMON, rng.randint(3, 5))
+    rng.shuffle(words)
+    return " ".join(words)
+
+
+def write_town(folder: Path, *, seed: int = 3) -> Path:
+    """The data and the study file; returns the latter's path."""
+    folder.mkdir(parents=True, exist_ok=True)
+    rng = random.Random(seed)
+    with (folder / "notices.csv").open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["text", "subject"])
+        for subject, count in COUNTS.items():
+            writer.writerows([notice(subject, rng), subject] for _ in range(count))
+    study = folder / "study.toml"
+    study.write_text(STUDY.format(seed=seed), encoding="utf-8")
+    return study
+
+
+class HashEncoder:
+    """Words hashed to signs in 64 dimensions, added up: enough for a toy."""
+
+    name = "hashed words"
+
+    def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Unit vectors of shape ``(n_texts, 64)``."""
+        vectors = np.array([self._vector(text) for text in texts], dtype=np.float32).reshape(len(texts), 64)
+        return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), np.float32(1e-9))
+
+    def _vector(self, text: str) -> NDArray[np.float32]:
+        total = np.zeros(64, dtype=np.float32)
+        for word in text.casefold().split():
+            bits = np.frombuffer(hashlib.blake2b(word.encode(), digest_size=8).digest(), dtype=np.uint8)
+            total += np.unpackbits(bits).astype(np.float32) * 2 - 1
+        return total
+
+
+def speech(request: Request) -> str:
+    """A notice of the subject whose words the prompt shows most; now and then one that a judge should refuse."""
+    rng = random.Random(request.seed)
+    subject = max(WORDS, key=lambda name: sum(request.prompt.count(word) for word in WORDS[name]))
+    kind = rng.random()
+    if kind < 0.1:
+        return "again " * 12
+    if kind < 0.2:
+        subject = rng.choice(sorted(set(WORDS) - {subject}))
+    return notice(subject, rng)
+
+
+class SlowChat(ScriptedChat):
+    """A scripted model that takes its time, more or less of it."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(speech)
+        self._seconds = seconds
+
+    async def reply(self, request: Request) -> Reply:
+        """The scripted text, after a while that depends on the request."""
+        await asyncio.sleep(self._seconds * (0.2 + request.seed % 7 / 4))
+        return await super().reply(request)
+
+
+def walk_town(study_file: Path, runs: Path, *, seconds: float = 0.0, verb: str = "report") -> SlowChat:
+    """Walk the path as far as ``verb``; returns the model, which knows what it was asked."""
+    study, model = Study.read(study_file), SlowChat(seconds)
+    pipeline.speaker = assembly.speaker = lambda walk: model  # type: ignore[assignment]
+    Walk.encoder = HashEncoder()  # type: ignore[assignment]
+    with Run.open(runs / study.name, study.model_dump(mode="json"), study_file.read_text(encoding="utf-8")) as run:
+        pipeline.perform(Walk(run, study, study_file.parent), verb)
+    return model
+
+
+if __name__ == "__main__":
+    walk_town(Path(sys.argv[1]) / "study.toml", Path(sys.argv[1]) / "runs", seconds=float(sys.argv[2]), verb="handoff")
