@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import signal
 import subprocess
@@ -13,7 +12,7 @@ from types import ModuleType
 
 import pytest
 
-from proofset import assembly, pipeline
+from proofset import pipeline
 from proofset.config import Study
 from proofset.errors import ConfigError, LeakageError, UnpricedModel
 from proofset.nouns.event import (
@@ -33,25 +32,6 @@ from proofset.runs.folder import Run
 from proofset.walk import Walk
 
 TOWN_FILE = Path(__file__).parent / "toy" / "town.py"
-
-
-def load_town() -> ModuleType:
-    """The toy study as a module."""
-    spec = importlib.util.spec_from_file_location("town", TOWN_FILE)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["town"] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.fixture
-def town(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """The toy study; what it replaces in proofset is put back afterwards."""
-    module = load_town()
-    for holder, name in ((pipeline, "speaker"), (assembly, "speaker"), (Walk, "encoder")):
-        monkeypatch.setattr(holder, name, getattr(holder, name))
-    return module
 
 
 def corpus(run: Run) -> str:

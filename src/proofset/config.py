@@ -145,7 +145,7 @@ class Gates(Section):
 class Critic(Section):
     """The label-blind second opinion of several weak judges that fail differently."""
 
-    threshold: float = Field(0.6, ge=0, lt=1)
+    threshold: float = Field(0.5, ge=0, lt=1)
     """Smallest probability of the asked label against its strongest rival, pooled over the views, that is accepted."""
     min_fault_recall: float = Field(0.0, ge=0, le=1)
     """Share of planted wrong labels the critic must refuse (lower bound) before it may start. 0: report only."""

@@ -10,11 +10,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from rich.console import Console
+from rich.console import Console, Group
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TransferSpeedColumn
-from rich.table import Table
+from rich.text import Text
 
-from proofset.artifacts import Listed
+from proofset.artifacts import Artifact
 from proofset.nouns.event import BriefClosed, Event, Proposed, SliceClosed
 
 REFRESH_S = 0.25
@@ -26,15 +26,18 @@ def console(*, stderr: bool = False) -> Console:
     return Console(stderr=stderr, highlight=False)
 
 
-def artifact_table(listing: Sequence[Listed]) -> Table:
-    """The pinned artifacts: what they are, how large, whose, and whether they are in the cache."""
-    table = Table(title="Pinned artifacts", title_justify="left", show_edge=False, pad_edge=False)
-    for heading in ("name", "what", "size", "licence", "package", "cached"):
-        table.add_column(heading, justify="right" if heading == "size" else "left")
-    for one in listing:
-        cached = "yes" if one.cached else "no"
-        table.add_row(one.name, one.title, f"{one.size / 1e6:.1f} MB", one.licence, one.source, cached)
-    return table
+def artifact_list(listing: Sequence[tuple[Artifact, bool]]) -> Group:
+    """The pinned artifacts: what each is, how large, under which licence, out of which package, and whether cached."""
+    lines: list[Text] = []
+    for one, cached in listing:
+        state = ("in the cache", "green") if cached else (f"{one.wheel_size / 1e6:.1f} MB to download", "dim")
+        lines += [
+            Text.assemble((one.name, "bold"), "  ", state),
+            Text(f"  {one.title}"),
+            Text(f"  {one.licence}; {one.source}; out of {one.package} {one.version}", style="dim"),
+            Text(),
+        ]
+    return Group(*lines[:-1])
 
 
 class FetchProgress:

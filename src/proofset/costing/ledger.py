@@ -58,6 +58,7 @@ class _Fold:
                 self.replays += 1  # it was paid for when the reply was first made
             case Spent(usage=usage):
                 self.rows.append(usage)
+                self.superseded.discard(usage.brief_id)
             case Proposed(candidate=candidate):
                 self.texts[candidate.id] = candidate.text
             case BriefClosed():
@@ -148,7 +149,7 @@ def _share(part: Decimal, total: Decimal) -> float:
 def _wasted(fates: Mapping[str, Decimal]) -> float | None:
     """Share of the money spent on briefs that went into what nobody kept; None when no money was spent on briefs."""
     spent = sum(float(usd) for fate, usd in fates.items() if fate != NOT_A_CANDIDATE)
-    return 1 - float(fates.get(ACCEPTED, Decimal(0))) / spent if spent else None
+    return max(0.0, 1 - float(fates.get(ACCEPTED, Decimal(0))) / spent) if spent else None
 
 
 def _basis(fold: _Fold, prices: str) -> str:

@@ -32,7 +32,7 @@ def rounded(usd: Decimal) -> Decimal:
 
 
 def parse_price(text: str, *, field: str) -> Decimal:
-    """A price out of a decimal string such as "0.25". Raises ConfigError for what is no number, not finite, negative."""
+    """A price out of a decimal string such as "0.25". Raises ConfigError for what is no number, or a negative one."""
     try:
         price = Decimal(text.strip())
     except InvalidOperation as error:

@@ -56,7 +56,7 @@ class Candidate:
     label: str
     unseen_fold: int
     finish: str
-    """Why the generator stopped: "stop" or "length"."""
+    """Why the generator stopped: "stop"; "length" when it was cut off; "trimmed" when it was, and was cut back."""
 
 
 class Decision(StrEnum):

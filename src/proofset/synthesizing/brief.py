@@ -14,6 +14,9 @@ from proofset.nouns.evidence import Anchor, Evidence
 from proofset.nouns.record import content_id
 from proofset.nouns.slice import Deficit
 
+FEWEST_OPENERS = 3
+"""Anchors kept back for openings where there are enough of them; in a smaller slice, half."""
+
 Anchoring = Callable[[int, int, random.Random], tuple[Anchor, ...]]
 """``(unseen_fold, n, rng)`` to anchors of one slice, none of them from that fold."""
 
@@ -60,18 +63,21 @@ class Composer:
     def brief(self, number: int) -> Brief:
         """The slice's brief with this number.
 
-        Consecutive briefs share their few-shot prompt, so an engine evaluates it once; they differ in the opening
-        words, taken from an anchor, and in the seed.
+        Consecutive briefs share their few-shot prompt, so an engine evaluates it once. They differ in the seed and in
+        the opening words, taken from an anchor that the prompt does not show: a model that sees a text and its first
+        words copies the rest.
         """
         prompt = self._heads[min(number // self._run_length, len(self._heads) - 1)]
         rng = random.Random(f"{self.seed}/{self.quota.slice}/{number}")  # noqa: S311 (reproducible draws, no secret)
-        opening, seed = self._opening(prompt.anchors, rng), rng.randrange(2**31)
+        opener = rng.choice(prompt.openers) if prompt.openers else None
+        opening, seed = self._opening(opener, rng), rng.randrange(2**31)
+        anchors = prompt.shown if opener is None or opener in prompt.shown else (*prompt.shown, opener)
         return Brief(
             id=content_id("brief", self.quota.slice, number, prompt.text, opening, seed, self._asked),
             slice=self.quota.slice,
             label=self.quota.label,
             number=number,
-            anchors=prompt.anchors,
+            anchors=anchors,
             evidence=self.evidence,
             opening=opening,
             unseen_fold=prompt.unseen_fold,
@@ -96,11 +102,15 @@ class Composer:
     def _head(self, number: int) -> _Head:
         """A few-shot prompt that leaves one validation fold out, or none where that would leave no anchor."""
         rng = random.Random(f"{self.seed}/{self.quota.slice}/head/{number}")  # noqa: S311 (as above)
-        unseen = number % self.folds
-        anchors = self.anchoring(unseen, self.settings.anchors, rng)
+        unseen, drawn = number % self.folds, 2 * self.settings.anchors
+        anchors = self.anchoring(unseen, drawn, rng)
         if not anchors:
-            unseen, anchors = SEEN_ALL, self.anchoring(SEEN_ALL, self.settings.anchors, rng)
-        return _Head(self._render(anchors), anchors, unseen)
+            unseen, anchors = SEEN_ALL, self.anchoring(SEEN_ALL, drawn, rng)
+        shown = anchors[: self.settings.anchors]
+        openers = anchors[self.settings.anchors :]
+        if len(openers) < min(FEWEST_OPENERS, len(anchors) // 2):
+            shown, openers = anchors[: -(-len(anchors) // 2)], anchors[-(-len(anchors) // 2) :]
+        return _Head(self._render(shown), shown, openers or shown, unseen)
 
     def _render(self, anchors: tuple[Anchor, ...]) -> str:
         heading = self.settings.headings.get(self.quota.label, self.settings.heading)
@@ -113,13 +123,14 @@ class Composer:
             examples=examples,
         )
 
-    def _opening(self, anchors: tuple[Anchor, ...], rng: random.Random) -> str:
-        words = rng.choice(anchors).text.split() if anchors else []
+    def _opening(self, opener: Anchor | None, rng: random.Random) -> str:
+        words = opener.text.split() if opener else []
         return " ".join(words[: min(rng.randint(0, self.settings.opening_words), len(words) - 1)]) if words else ""
 
 
 @dataclass(frozen=True, slots=True)
 class _Head:
     text: str
-    anchors: tuple[Anchor, ...]
+    shown: tuple[Anchor, ...]
+    openers: tuple[Anchor, ...]
     unseen_fold: int

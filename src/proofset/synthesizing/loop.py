@@ -154,10 +154,10 @@ class SliceLoop:
         self.failed_in_a_row = 0
         usage = replace(reply.usage, stage="generate", slice=brief.slice, brief_id=brief.id)
         self.tell(Spent(usage=self.purse.pay(usage)))
-        text = " ".join(f"{brief.opening} {reply.text.strip()}".split())
+        text, finish = whole(" ".join(f"{brief.opening} {reply.text.strip()}".split()), reply.finish)
         candidate = Candidate(
             id=content_id("candidate", brief.id, text), brief_id=brief.id, slice=brief.slice, text=text,
-            label=brief.label, unseen_fold=brief.unseen_fold, finish=reply.finish,
+            label=brief.label, unseen_fold=brief.unseen_fold, finish=finish,
         )
         self.tell(Proposed(candidate=candidate, number=brief.number))
         return candidate
@@ -192,6 +192,15 @@ class SliceLoop:
         if self.accepted >= self.quota.accepted:  # opened before the quota was met: good, but not asked for
             return None, "surplus"
         return candidate.id, ""
+
+
+def whole(text: str, finish: str) -> tuple[str, str]:
+    """A text that was cut off, back to its last full sentence where that keeps half of it; paid for is paid for."""
+    if finish == "length":
+        end = max(text.rfind(mark) for mark in ".!?")
+        if end + 1 >= len(text) / 2:
+            return text[: end + 1], "trimmed"
+    return text, finish
 
 
 async def synthesize(loops: Sequence[SliceLoop], parallel: int) -> None:

@@ -1,0 +1,207 @@
+"""The command line as a user meets it: what it prints, and how it fails on what people really do."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from proofset import cli, pipeline
+from proofset.nouns.event import Finished
+from proofset.runs.folder import Run
+from proofset.walk import Walk
+
+
+class Outcome:
+    """What a command left behind."""
+
+    def __init__(self, code: int, out: str, err: str) -> None:
+        self.code, self.out, self.err = code, out, err
+
+
+@pytest.fixture
+def proofset(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):  # noqa: ANN201 (a closure)
+    """Run a command line in this process."""
+
+    def run(*arguments: str | Path) -> Outcome:
+        monkeypatch.setattr(sys, "argv", ["proofset", *map(str, arguments)])
+        code = 0
+        try:
+            cli.main()
+        except SystemExit as leaving:
+            code = int(leaving.code or 0)
+        captured = capsys.readouterr()
+        return Outcome(code, captured.out, captured.err)
+
+    return run
+
+
+def study(folder: Path, rows: str | bytes, extra: str = "") -> Path:
+    """A study file over a data file with these contents."""
+    content = rows.encode() if isinstance(rows, str) else rows
+    (folder / "data.csv").write_bytes(content)
+    path = folder / "study.toml"
+    path.write_text(f'name = "s"\n[ingest]\npath = "data.csv"\n{extra}', encoding="utf-8")
+    return path
+
+
+def test_run_then_show(proofset, town: ModuleType, tmp_path: Path) -> None:  # noqa: ANN001
+    study_file = town.write_town(tmp_path)
+    first = proofset("run", study_file, "--runs", tmp_path / "runs")
+    assert first.code == 0, first.err
+    assert str((tmp_path / "runs" / "town" / "report.html").resolve()) in first.out.replace("\n", "")
+    again = proofset("run", study_file, "--runs", tmp_path / "runs")
+    assert again.code == 0 and "nothing to do" in again.err
+    shown = proofset("show", tmp_path / "runs" / "town", "--json")
+    findings = json.loads(shown.out)
+    assert findings["ingested"]["rows"] == 134
+    assert {step["state"] for step in findings["steps"]} <= {"done", "not asked for"}
+
+
+@pytest.mark.parametrize("verb", list(cli.DETAILS))
+def test_every_verb_speaks_json(proofset, town: ModuleType, tmp_path: Path, verb: str) -> None:  # noqa: ANN001
+    study_file = town.write_town(tmp_path)
+    done = proofset(verb, study_file, "--runs", tmp_path / "runs", "--json")
+    assert done.code == 0, done.err
+    answer = json.loads(done.out)
+    assert answer[cli.DETAILS[verb]]
+    assert next(step for step in answer["steps"] if step["verb"] == verb)["state"] == "done"
+
+
+@pytest.mark.parametrize(
+    ("rows", "extra", "words"),
+    [
+        ("", "", ["data.csv", "no rows"]),
+        ("text,label\n", "", ["data.csv", "no rows"]),
+        ("text,kind\na,b\n", "", ["data.csv", "'label'", "kind"]),
+        ('text,label\n"never closed,b\n', "", ["data.csv:2"]),
+        ("text,label\na,b\nc,d,e\n", "", ["data.csv:3"]),
+        (b"text,label\nfine,a\n\xff\xfe broken,b\n", "", ["data.csv", "3", "UTF-8"]),
+        ("text,label\nall one,a\nall two,a\n", "", ["label"]),
+        ("text,label\na,b\n", "txet = 'text'\n", ["ingest.txet", "no such setting"]),
+        ("text,label\na,b\n", "heldout_share = 2\n", ["ingest.heldout_share"]),
+        ("text,label\na,b\n", "reader = 'xlsx'\n", ["xlsx", "csv"]),
+    ],
+)
+def test_bad_input_is_one_clear_error(
+    proofset,  # noqa: ANN001
+    tmp_path: Path,
+    rows: str | bytes,
+    extra: str,
+    words: list[str],
+) -> None:
+    outcome = proofset("run", study(tmp_path, rows, extra), "--runs", tmp_path / "runs")
+    assert outcome.code == 2, outcome.err
+    assert "error:" in outcome.err and "Traceback" not in outcome.err
+    for word in words:
+        assert word in outcome.err
+    folder = tmp_path / "runs" / "s"
+    if folder.exists():  # nothing half-written: no verb is called finished, no data file is there
+        assert not any(isinstance(event, Finished) for event in Run.read(folder).events)
+        assert not list(folder.rglob("*.parquet"))
+
+
+def test_missing_files(proofset, tmp_path: Path) -> None:  # noqa: ANN001
+    assert "no such study file" in proofset("run", tmp_path / "nothing.toml").err
+    outcome = proofset("show", tmp_path)
+    assert outcome.code == 3 and "error:" in outcome.err
+    path = study(tmp_path, "text,label\na,b\n")
+    (tmp_path / "data.csv").unlink()
+    outcome = proofset("run", path, "--runs", tmp_path / "runs")
+    assert outcome.code == 2 and "data.csv" in outcome.err
+
+
+def test_a_second_writer_is_told_who_holds_the_run(proofset, town: ModuleType, tmp_path: Path) -> None:  # noqa: ANN001
+    study_file = town.write_town(tmp_path)
+    with Run.open(tmp_path / "runs" / "town", {"name": "town"}, ""):
+        holder = subprocess.run(  # another process, as in life
+            [sys.executable, "-m", "proofset", "ingest", str(study_file), "--runs", str(tmp_path / "runs")],
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+    assert holder.returncode == 3
+    assert str(os.getpid()) in holder.stderr and "Traceback" not in holder.stderr
+
+
+def test_a_run_folder_that_cannot_be_written(proofset, town: ModuleType, tmp_path: Path) -> None:  # noqa: ANN001
+    study_file = town.write_town(tmp_path)
+    (tmp_path / "runs").write_text("a file where the folder should be", encoding="utf-8")
+    outcome = proofset("ingest", study_file, "--runs", tmp_path / "runs")
+    assert outcome.code == 3 and "runs" in outcome.err and "Traceback" not in outcome.err
+
+
+@pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="mounting a tiny disk takes root on Linux")
+def test_a_full_disk_loses_nothing(proofset, town: ModuleType, tmp_path: Path) -> None:  # noqa: ANN001
+    study_file, disk = town.write_town(tmp_path), tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=56k", "tmpfs", str(disk)], capture_output=True, check=False
+    )
+    if mounted.returncode:
+        pytest.skip("this machine may not mount a tmpfs")
+    try:
+        outcome = proofset("run", study_file, "--runs", disk)
+        assert outcome.code == 3, outcome.err
+        assert str(disk) in outcome.err and "Traceback" not in outcome.err
+        before = Run.read(disk / "town").events  # the log is whole
+        assert before
+        subprocess.run(["mount", "-o", "remount,size=8m", str(disk)], check=True)
+        resumed = proofset("run", study_file, "--runs", disk)
+        assert resumed.code == 0, resumed.err
+        after = Run.read(disk / "town")
+        assert after.events[: len(before)] == before
+        elsewhere = proofset("run", study_file, "--runs", tmp_path / "elsewhere")
+        assert elsewhere.code == 0
+        dataset = "town/handoff/dataset.jsonl"
+        assert (disk / dataset).read_bytes() == (tmp_path / "elsewhere" / dataset).read_bytes()
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_a_read_only_disk(proofset, town: ModuleType, tmp_path: Path) -> None:  # noqa: ANN001
+    if shutil.which("mount") is None or os.geteuid() != 0:
+        pytest.skip("mounting a read-only disk takes root")
+    study_file, disk = town.write_town(tmp_path), tmp_path / "disk"
+    disk.mkdir()
+    if subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "ro", "tmpfs", str(disk)], capture_output=True, check=False
+    ).returncode:
+        pytest.skip("this machine may not mount a tmpfs")
+    try:
+        outcome = proofset("ingest", study_file, "--runs", disk)
+        assert outcome.code == 3 and "read-only" in outcome.err.casefold() and "Traceback" not in outcome.err
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_verbs_of_the_command_line_are_the_pipelines() -> None:
+    assert list(cli.SUMMARIES) == list(pipeline.VERBS)
+    assert set(cli.SUMMARIES) <= set(cli.cli.commands)
+
+
+def test_fetch_lists_what_is_pinned(proofset) -> None:  # noqa: ANN001
+    assert "smollm2-135m-instruct" in proofset("fetch", "--list").out
+    names = [each["name"] for each in json.loads(proofset("fetch", "--list", "--json").out)]
+    assert {"static-embeddings", "sms-spam", "cwe", "reuters-r52"} <= set(names)
+    assert proofset("fetch", "no-such-thing").code == 2
+
+
+def test_debug_shows_the_traceback(proofset, tmp_path: Path) -> None:  # noqa: ANN001
+    from proofset.errors import ConfigError
+
+    with pytest.raises(ConfigError):
+        proofset("--debug", "run", tmp_path / "nothing.toml")
+
+
+def test_ctrl_c_says_how_to_go_on(proofset, town: ModuleType, tmp_path: Path, monkeypatch) -> None:  # noqa: ANN001
+    def interrupted(walk: Walk, name: str) -> bool:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(pipeline, "perform", interrupted)
+    outcome = proofset("run", town.write_town(tmp_path), "--runs", tmp_path / "runs")
+    assert outcome.code == 130 and "goes on from here" in outcome.err
