@@ -15,7 +15,6 @@ import pytest
 from proofset import cli, pipeline
 from proofset.nouns.event import Finished
 from proofset.runs.folder import Run
-from proofset.walk import Walk
 
 
 class Outcome:
@@ -26,7 +25,7 @@ class Outcome:
 
 
 @pytest.fixture
-def proofset(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):  # noqa: ANN201 (a closure)
+def proofset(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
     """Run a command line in this process."""
 
     def run(*arguments: str | Path) -> Outcome:
@@ -51,7 +50,7 @@ def study(folder: Path, rows: str | bytes, extra: str = "") -> Path:
     return path
 
 
-def test_run_then_show(proofset, town: ModuleType, tmp_path: Path) -> None:  # noqa: ANN001
+def test_run_then_show(proofset, town: ModuleType, tmp_path: Path) -> None:
     study_file = town.write_town(tmp_path)
     first = proofset("run", study_file, "--runs", tmp_path / "runs")
     assert first.code == 0, first.err
@@ -65,7 +64,7 @@ def test_run_then_show(proofset, town: ModuleType, tmp_path: Path) -> None:  # n
 
 
 @pytest.mark.parametrize("verb", list(cli.DETAILS))
-def test_every_verb_speaks_json(proofset, town: ModuleType, tmp_path: Path, verb: str) -> None:  # noqa: ANN001
+def test_every_verb_speaks_json(proofset, town: ModuleType, tmp_path: Path, verb: str) -> None:
     study_file = town.write_town(tmp_path)
     done = proofset(verb, study_file, "--runs", tmp_path / "runs", "--json")
     assert done.code == 0, done.err
@@ -90,7 +89,7 @@ def test_every_verb_speaks_json(proofset, town: ModuleType, tmp_path: Path, verb
     ],
 )
 def test_bad_input_is_one_clear_error(
-    proofset,  # noqa: ANN001
+    proofset,
     tmp_path: Path,
     rows: str | bytes,
     extra: str,
@@ -107,7 +106,7 @@ def test_bad_input_is_one_clear_error(
         assert not list(folder.rglob("*.parquet"))
 
 
-def test_missing_files(proofset, tmp_path: Path) -> None:  # noqa: ANN001
+def test_missing_files(proofset, tmp_path: Path) -> None:
     assert "no such study file" in proofset("run", tmp_path / "nothing.toml").err
     outcome = proofset("show", tmp_path)
     assert outcome.code == 3 and "error:" in outcome.err
@@ -117,7 +116,7 @@ def test_missing_files(proofset, tmp_path: Path) -> None:  # noqa: ANN001
     assert outcome.code == 2 and "data.csv" in outcome.err
 
 
-def test_a_second_writer_is_told_who_holds_the_run(proofset, town: ModuleType, tmp_path: Path) -> None:  # noqa: ANN001
+def test_a_second_writer_is_told_who_holds_the_run(proofset, town: ModuleType, tmp_path: Path) -> None:
     study_file = town.write_town(tmp_path)
     with Run.open(tmp_path / "runs" / "town", {"name": "town"}, ""):
         holder = subprocess.run(  # another process, as in life
@@ -128,7 +127,7 @@ def test_a_second_writer_is_told_who_holds_the_run(proofset, town: ModuleType, t
     assert str(os.getpid()) in holder.stderr and "Traceback" not in holder.stderr
 
 
-def test_a_run_folder_that_cannot_be_written(proofset, town: ModuleType, tmp_path: Path) -> None:  # noqa: ANN001
+def test_a_run_folder_that_cannot_be_written(proofset, town: ModuleType, tmp_path: Path) -> None:
     study_file = town.write_town(tmp_path)
     (tmp_path / "runs").write_text("a file where the folder should be", encoding="utf-8")
     outcome = proofset("ingest", study_file, "--runs", tmp_path / "runs")
@@ -136,7 +135,7 @@ def test_a_run_folder_that_cannot_be_written(proofset, town: ModuleType, tmp_pat
 
 
 @pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="mounting a tiny disk takes root on Linux")
-def test_a_full_disk_loses_nothing(proofset, town: ModuleType, tmp_path: Path) -> None:  # noqa: ANN001
+def test_a_full_disk_loses_nothing(proofset, town: ModuleType, tmp_path: Path) -> None:
     study_file, disk = town.write_town(tmp_path), tmp_path / "disk"
     disk.mkdir()
     mounted = subprocess.run(
@@ -163,7 +162,7 @@ def test_a_full_disk_loses_nothing(proofset, town: ModuleType, tmp_path: Path) -
         subprocess.run(["umount", str(disk)], check=True)
 
 
-def test_a_read_only_disk(proofset, town: ModuleType, tmp_path: Path) -> None:  # noqa: ANN001
+def test_a_read_only_disk(proofset, town: ModuleType, tmp_path: Path) -> None:
     if shutil.which("mount") is None or os.geteuid() != 0:
         pytest.skip("mounting a read-only disk takes root")
     study_file, disk = town.write_town(tmp_path), tmp_path / "disk"
@@ -184,24 +183,24 @@ def test_verbs_of_the_command_line_are_the_pipelines() -> None:
     assert set(cli.SUMMARIES) <= set(cli.cli.commands)
 
 
-def test_fetch_lists_what_is_pinned(proofset) -> None:  # noqa: ANN001
+def test_fetch_lists_what_is_pinned(proofset) -> None:
     assert "smollm2-135m-instruct" in proofset("fetch", "--list").out
     names = [each["name"] for each in json.loads(proofset("fetch", "--list", "--json").out)]
     assert {"static-embeddings", "sms-spam", "cwe", "reuters-r52"} <= set(names)
     assert proofset("fetch", "no-such-thing").code == 2
 
 
-def test_debug_shows_the_traceback(proofset, tmp_path: Path) -> None:  # noqa: ANN001
+def test_debug_shows_the_traceback(proofset, tmp_path: Path) -> None:
     from proofset.errors import ConfigError
 
     with pytest.raises(ConfigError):
         proofset("--debug", "run", tmp_path / "nothing.toml")
 
 
-def test_ctrl_c_says_how_to_go_on(proofset, town: ModuleType, tmp_path: Path, monkeypatch) -> None:  # noqa: ANN001
-    def interrupted(walk: Walk, name: str) -> bool:
+def test_ctrl_c_says_how_to_go_on(proofset, town: ModuleType, tmp_path: Path, monkeypatch) -> None:
+    def interrupted(*arguments: object, **settings: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(pipeline, "perform", interrupted)
+    monkeypatch.setattr(pipeline, "run", interrupted)
     outcome = proofset("run", town.write_town(tmp_path), "--runs", tmp_path / "runs")
     assert outcome.code == 130 and "goes on from here" in outcome.err

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import partial
 
 import numpy as np
@@ -15,15 +16,18 @@ from numpy.typing import NDArray
 from proofset.auditing import slices
 from proofset.auditing.ingest import SealedHashes, contamination_index
 from proofset.copies import CopyIndex
+from proofset.errors import ConfigError
 from proofset.grounding import anchors, graph
 from proofset.nouns.candidate import Candidate, Quota
-from proofset.nouns.event import BriefClosed, DeficitRanked, Proposed
+from proofset.nouns.event import BriefClosed, DeficitRanked, JudgeMeasured, Proposed
 from proofset.nouns.evidence import Fact, Passage
 from proofset.nouns.record import Corpus, Origin, Record, content_id
 from proofset.plugins import ChatModel, Trainer, find
 from proofset.runs import tables
+from proofset.synthesizing import loop
 from proofset.synthesizing.brief import Composer
 from proofset.synthesizing.critic import OrganicTexts, PanelCritic, character_view, head_view
+from proofset.synthesizing.gates import Cascade
 from proofset.training import mixture
 from proofset.walk import Walk
 
@@ -59,6 +63,7 @@ def organic(walk: Walk) -> Organic:
 
 
 def trainer(walk: Walk) -> Trainer:
+    """The study's trainer."""
     found: Trainer = find("trainers", walk.study.train.trainer)
     return found
 
@@ -85,6 +90,20 @@ def edge_slices(walk: Walk) -> frozenset[str]:
     """Names of the slices that the audit called edges."""
     events = walk.run.since("audit")
     return frozenset(each.deficit.slice for each in events if isinstance(each, DeficitRanked) and each.deficit.edge)
+
+
+def require_critic(walk: Walk) -> None:
+    """Refuse to start with a critic that misses more planted wrong labels than the study allows."""
+    floor = walk.study.synthesize.critic.min_fault_recall
+    for event in walk.run.since("synthesize"):
+        if isinstance(event, JudgeMeasured) and (event.judge, event.fault) == ("critic", "wrong label"):
+            low = event.rejected.low
+            if floor and (low is None or low < floor):
+                found = "nothing" if low is None else f"at least {low:.0%}"
+                raise ConfigError(
+                    f"the critic refuses {found} of planted wrong labels; the study asks for {floor:.0%}",
+                    hint="raise synthesize.critic.threshold, give more organic records, or lower min_fault_recall",
+                )
 
 
 def nearness(walk: Walk, confused: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:
@@ -154,6 +173,36 @@ def corpus_of(walk: Walk) -> Corpus:
     return Corpus(records=tuple(as_record(candidate) for candidate in accepted), recipe=recipe)
 
 
+async def run_loops(walk: Walk, composers: list[Composer], cascade: Cascade, critic: PanelCritic) -> None:
+    """Load the model, and run every slice that the log does not show as closed."""
+    settings, pasts = walk.study.synthesize, loop.Past.fold(walk.run.since("synthesize"))
+    composers = [each for each in composers if not pasts.get(each.quota.slice, loop.Past()).finished]
+    if not composers:
+        return
+    model = speaker(walk)
+    cap = Decimal(settings.budget_usd) if settings.budget_usd else None
+    purse = loop.Purse(cap, walk.spent_usd, walk.price)
+    loops = []
+    for composer in composers:
+        judges, remember = cascade.for_slice(critic)
+        loops.append(
+            loop.SliceLoop(
+                quota=composer.quota,
+                composer=composer,
+                model=model,
+                panel=loop.Panel(judges=judges, remember=remember),
+                settings=settings,
+                purse=purse,
+                tell=walk.tell,
+                past=pasts.get(composer.quota.slice, loop.Past()),
+            )
+        )
+    try:
+        await loop.synthesize(loops, model.parallel)
+    finally:
+        await model.close()
+
+
 def sealed_index(walk: Walk) -> CopyIndex:
     """What may be known of the held-out set: whether a text is a near-copy of something in it."""
     hashes = tables.read_rows(walk.run.path(HASHES), SealedHashes)
@@ -182,5 +231,3 @@ def added_records(walk: Walk, known: Organic, rows: list[tuple[str, str, int]]) 
     texts, labels, folds = zip(*rows, strict=True) if rows else ((), (), ())
     vectors = walk.encoder.encode(list(texts)) if texts else known.vectors[:0]
     return mixture.Folded(vectors=vectors, labels=labels, folds=np.array(folds, dtype=np.int64))
-
-

@@ -36,8 +36,14 @@ SUMMARIES = {
 """What each verb does, in the order of the path; the keys are the pipeline's verbs."""
 
 DETAILS = {
-    "ingest": "ingested", "audit": "deficits", "ground": "grounded", "synthesize": "synthesis", "measure": "pairs",
-    "cost": "cost", "train": "proof", "prove": "proof",
+    "ingest": "ingested",
+    "audit": "deficits",
+    "ground": "grounded",
+    "synthesize": "synthesis",
+    "measure": "pairs",
+    "cost": "cost",
+    "train": "proof",
+    "prove": "proof",
 }
 """The part of the findings that a verb adds to."""
 
@@ -68,7 +74,13 @@ def _path_options(command: Any) -> Any:
     """The arguments that every verb takes."""
     for option in (
         click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object."),
-        click.option("--runs", default="runs", type=click.Path(path_type=Path), show_default=True, help="Folder that holds the runs."),
+        click.option(
+            "--runs",
+            default="runs",
+            type=click.Path(path_type=Path),
+            show_default=True,
+            help="Folder that holds the runs.",
+        ),
         click.argument("study_file", metavar="STUDY", type=click.Path(path_type=Path)),
     ):
         command = option(command)
@@ -86,7 +98,11 @@ def run_all(study_file: Path, runs: Path, as_json: bool) -> None:
 
 
 def _add_verb(verb: str, summary: str) -> None:
-    @cli.command(verb, help=f"{summary}\n\nWhat it needs of STUDY and is not done yet comes first; what is done is skipped.", short_help=summary)
+    @cli.command(
+        verb,
+        help=f"{summary}\n\nWhat it needs of STUDY and is not done yet comes first; what is done is skipped.",
+        short_help=summary,
+    )
     @_path_options
     def command(study_file: Path, runs: Path, as_json: bool) -> None:
         _walk(study_file, runs, verb, as_json=as_json)
@@ -140,21 +156,15 @@ def fetch(names: tuple[str, ...], only_list: bool, wheel: Path | None, as_json: 
 
 def _walk(study_file: Path, runs: Path, verb: str, *, as_json: bool) -> None:
     """Take the study in ``study_file`` as far as ``verb``, with a live view on the way."""
+    from proofset import pipeline
     from proofset.config import Study
-    from proofset.pipeline import perform
-    from proofset.runs.folder import Run
     from proofset.terminal import LiveView
-    from proofset.walk import Walk
 
-    study = Study.read(study_file)
-    folder = runs / study.name
-    with Run.open(folder, study.model_dump(mode="json"), study_file.read_text(encoding="utf-8")) as run:
-        with LiveView(folder) as view:
-            walk = Walk(run, study, study_file.resolve().parent, watch=view.event, announce=view.verb)
-            done = perform(walk, verb)
-        if not done and not as_json:
-            click.echo(f"{verb}: nothing to do, all is done", err=True)
-        _print_findings(study, run, verb, as_json=as_json)
+    with LiveView() as view:
+        run = pipeline.run(study_file, runs, verb=verb, watch=view.event, announce=view.verb)
+    if not view.verbs and not as_json:
+        click.echo(f"{verb}: nothing to do, all is done", err=True)
+    _print_findings(Study.read(study_file), run, verb, as_json=as_json)
 
 
 def _print_findings(study: Study, run: Run, verb: str, *, as_json: bool) -> None:

@@ -1,7 +1,7 @@
 """The path of a record, verb by verb. The only code that joins rooms and keeps records.
 
-Read it top to bottom: ``ingest`` → ``audit`` → ``ground`` → ``synthesize`` → ``measure`` → ``cost`` → ``handoff`` →
-``train`` → ``prove`` → ``report``. Each verb is a function of a Walk; ``perform`` does what a verb needs first and skips
+Read it top to bottom: ``ingest``, ``audit``, ``ground``, ``synthesize``, ``measure``, ``cost``, ``handoff``, ``train``,
+``prove``, ``report``. Each verb is a function of a Walk; ``perform`` does what a verb needs first and skips
 what is done.
 """
 
@@ -11,7 +11,6 @@ import json
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from decimal import Decimal
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -34,8 +33,9 @@ from proofset.assembly import (
     make_critic,
     nearness,
     organic,
+    require_critic,
+    run_loops,
     sealed_index,
-    speaker,
     trainer,
 )
 from proofset.auditing import deficit, slices
@@ -43,7 +43,7 @@ from proofset.auditing import ingest as ingesting
 from proofset.config import Study
 from proofset.costing.ledger import statement
 from proofset.costing.prices import check_priced
-from proofset.errors import ConfigError, LeakageError
+from proofset.errors import LeakageError
 from proofset.grounding import graph, index
 from proofset.measuring.diversity import compare_diversity
 from proofset.measuring.leakage import internal_copy_share, near_copy_share
@@ -66,15 +66,13 @@ from proofset.nouns.result import Gain, Usage
 from proofset.nouns.slice import Deficit
 from proofset.reporting import html
 from proofset.runs import tables
-from proofset.synthesizing.brief import Composer, quotas
+from proofset.runs.folder import Run
+from proofset.synthesizing.brief import quotas
 from proofset.synthesizing.calibration import trial
-from proofset.synthesizing.critic import PanelCritic
 from proofset.synthesizing.gates import Cascade
-from proofset.synthesizing.loop import Panel, Past, Purse, SliceLoop
-from proofset.synthesizing.loop import synthesize as run_loops
 from proofset.training import gain, mixture, trainers
 from proofset.training import handoff as handing
-from proofset.walk import Walk, wait_for
+from proofset.walk import Walk, nothing, wait_for
 
 FRACTIONS = (0.25, 0.5, 1.0)
 """Parts of the training records that the audit's learning curve is drawn through."""
@@ -169,59 +167,21 @@ def synthesize(walk: Walk, outputs: list[str]) -> None:
     """Evidence → Briefs → Candidates → Verdicts → Corpus: the adversarial loop, until the quotas are met."""
     settings, known = walk.study.synthesize, organic(walk)
     check_priced(settings.model)
-    past = walk.run.since("synthesize")
     student = json.loads(walk.run.path("tables/student.json").read_text(encoding="utf-8"))
     deficits = [event.deficit for event in walk.run.since("audit") if isinstance(event, DeficitRanked)]
     edge = frozenset(each.slice for each in deficits if each.edge)
     critic = make_critic(walk, known, student["strength"])
-    if not any(isinstance(event, JudgeMeasured) for event in past):
+    if not any(isinstance(event, JudgeMeasured) for event in walk.run.since("synthesize")):
         folds = dict(zip((record.id for record in known.records), known.folds.tolist(), strict=True))
         for measured in trial(critic, settings.gates, known.records, folds, edge, seed=walk.study.seed):
             walk.tell(measured)
-    _require_critic(walk)
+    require_critic(walk)
     cascade = Cascade(settings.gates, [(each.id, each.text) for each in known.records], sealed_index(walk))
     composers = composers_of(walk, known, quotas(deficits, nearness(walk, student["confused"]), settings))
-    if composers and not all(Past.fold(past).get(c.quota.slice, Past()).finished for c in composers):
-        wait_for(_loops(walk, composers, cascade, critic, past))
+    if composers:
+        wait_for(run_loops(walk, composers, cascade, critic))
     corpus = corpus_of(walk)
     keep(walk, outputs, f"corpora/{corpus.id}/records.parquet", partial(tables.write_records, records=corpus.records))
-
-
-async def _loops(
-    walk: Walk, composers: list[Composer], cascade: Cascade, critic: PanelCritic, past: list[Event]
-) -> None:
-    """Load the model, and run every slice that the log does not show as closed."""
-    settings = walk.study.synthesize
-    model = speaker(walk)
-    cap = Decimal(settings.budget_usd) if settings.budget_usd else None
-    purse, pasts = Purse(cap, walk.spent_usd, walk.price), Past.fold(past)
-    loops = []
-    for composer in composers:
-        judges, remember = cascade.for_slice(critic)
-        loops.append(
-            SliceLoop(
-                quota=composer.quota, composer=composer, model=model, panel=Panel(judges=judges, remember=remember),
-                settings=settings, purse=purse, tell=walk.tell, past=pasts.get(composer.quota.slice, Past()),
-            )
-        )
-    try:
-        await run_loops(loops, model.parallel)
-    finally:
-        await model.close()
-
-
-def _require_critic(walk: Walk) -> None:
-    """Refuse to start with a critic that misses more planted wrong labels than the study allows."""
-    floor = walk.study.synthesize.critic.min_fault_recall
-    for event in walk.run.since("synthesize"):
-        if isinstance(event, JudgeMeasured) and (event.judge, event.fault) == ("critic", "wrong label"):
-            low = event.rejected.low
-            if floor and (low is None or low < floor):
-                found = "nothing" if low is None else f"at least {low:.0%}"
-                raise ConfigError(
-                    f"the critic refuses {found} of planted wrong labels; the study asks for {floor:.0%}",
-                    hint="raise synthesize.critic.threshold, give more organic records, or lower min_fault_recall",
-                )
 
 
 # ── measure, cost, handoff ──────────────────────────────────────────────────────────────────────────────────────────
@@ -306,8 +266,13 @@ def prove(walk: Walk, outputs: list[str]) -> None:
     trained = [event.arm for event in walk.run.since("train") if isinstance(event, Trained)]
     predictions = [_predictions(walk, arm, vectors) for arm in dict.fromkeys(trained)]
     found = gain.gains(
-        predictions[0], predictions[1:], truth, [item.group or item.id for item in heldout], set(edge_slices(walk)),
-        walk.study.prove, walk.study.seed,
+        predictions[0],
+        predictions[1:],
+        truth,
+        [item.group or item.id for item in heldout],
+        set(edge_slices(walk)),
+        walk.study.prove,
+        walk.study.seed,
     )
     for one in found:
         walk.tell(Proved(gain=one))
@@ -318,9 +283,7 @@ def prove(walk: Walk, outputs: list[str]) -> None:
 
 
 def _predictions(walk: Walk, arm: str, vectors: NDArray[np.float32]) -> gain.Predictions:
-    heads = [
-        trainers.LinearHead.load(walk.run.path(checkpoint(arm, seed))) for seed in range(walk.study.train.seeds)
-    ]
+    heads = [trainers.LinearHead.load(walk.run.path(checkpoint(arm, seed))) for seed in range(walk.study.train.seeds)]
     probabilities = np.stack([head.predict(vectors) for head in heads])
     return gain.Predictions(arm=arm, probabilities=probabilities, classes=heads[0].classes)
 
@@ -391,6 +354,25 @@ def perform(walk: Walk, name: str) -> bool:
     with walk.stage(name, wanted) as outputs:
         verb.do(walk, outputs)
     return True
+
+
+def run(
+    study_file: Path,
+    runs: Path = Path("runs"),
+    *,
+    verb: str = "report",
+    watch: Callable[[Event], None] = nothing,
+    announce: Callable[[str], None] = nothing,
+) -> Run:
+    """Take the study in ``study_file`` as far as ``verb``, in the folder ``runs/<name>``; the Run is for reading.
+
+    ``watch`` is called with every event as it is logged, ``announce`` with the name of every verb as it begins.
+    """
+    study = Study.read(study_file)
+    text = study_file.read_text(encoding="utf-8")
+    with Run.open(runs / study.name, study.model_dump(mode="json"), text) as opened:
+        perform(Walk(opened, study, study_file.resolve().parent, watch, announce), verb)
+    return opened
 
 
 def keep(walk: Walk, outputs: list[str], relative: str, write: Callable[[Path], Any]) -> None:

@@ -6,7 +6,6 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -68,9 +67,11 @@ class FetchProgress:
 class LiveView:
     """One line a verb, and for the loop a line that lives: candidates, accepted, why the others were refused."""
 
-    def __init__(self, folder: Path) -> None:
-        """Watch a run that is kept in ``folder``."""
-        self._folder, self._console = folder, console(stderr=True)
+    def __init__(self) -> None:
+        """Nothing is shown before the first verb."""
+        self.verbs: list[str] = []
+        """The verbs that were not done already."""
+        self._console = console(stderr=True)
         self._live = self._console.is_terminal
         self._verb, self._began, self._painted = "", time.monotonic(), 0.0
         self._proposed = self._accepted = 0
@@ -80,6 +81,7 @@ class LiveView:
     def verb(self, name: str) -> None:
         """A verb begins."""
         self._end_line()
+        self.verbs.append(name)
         self._verb, self._began = name, time.monotonic()
         if not self._live:
             self._console.print(f"{name} …")
@@ -109,9 +111,7 @@ class LiveView:
         rate = self._proposed / max(1e-9, time.monotonic() - self._began)
         most = ", ".join(f"{reason} {count}" for reason, count in self._refused.most_common(3))
         refused = f" · refused: {most}" if most else ""
-        return (
-            f"{self._verb} {self._slice} · {self._accepted} accepted of {self._proposed} ({rate:.1f}/s){refused}"
-        )
+        return f"{self._verb} {self._slice} · {self._accepted} accepted of {self._proposed} ({rate:.1f}/s){refused}"
 
     def _end_line(self) -> None:
         if self._live and self._verb:

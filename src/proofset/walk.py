@@ -126,7 +126,7 @@ def wait_for(work: Coroutine[Any, Any, None]) -> None:
     def run() -> None:
         try:
             asyncio.run(work)
-        except BaseException as error:  # carried over to the caller's thread, whatever it is
+        except BaseException as error:  # noqa: BLE001 (carried over to the caller's thread, whatever it is)
             failures.append(error)
 
     thread = threading.Thread(target=run, name="proofset")

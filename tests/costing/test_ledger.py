@@ -96,7 +96,9 @@ def test_nothing_accepted_means_no_price_per_record_rather_than_zero() -> None:
     assert (found.accepted, found.usd_per_accepted, found.usd_per_gb) == (0, None, None)
     assert found.wasted_share == 1.0
     empty = statement([])
-    assert (empty.total_usd, empty.wasted_share, empty.by_fate) == (0, None, ())
+    assert empty.total_usd == 0
+    assert empty.wasted_share is None
+    assert empty.by_fate == ()
     assert empty.basis == "nothing was spent"
 
 
@@ -118,7 +120,7 @@ def test_a_replay_changes_nothing_but_is_mentioned() -> None:
 
 
 def test_an_abandoned_attempt_still_costs_but_its_records_do_not_count() -> None:
-    again = [Started(verb="synthesize", key="k2"), spent("1", "b7", part="s"), proposed("b7"), closed("b7")]
+    again: list[Event] = [Started(verb="synthesize", key="k2"), spent("1", "b7", part="s"), proposed("b7"), closed("b7")]
     found = statement([*LOG, *again])
     assert found.accepted == 1
     assert found.total_usd == Decimal("5.60")
@@ -128,7 +130,7 @@ def test_an_abandoned_attempt_still_costs_but_its_records_do_not_count() -> None
 
 
 def test_a_brief_asked_again_is_in_flight_until_it_closes_again() -> None:
-    again = [*LOG, Started(verb="synthesize", key="k2"), spent("1", "b1", part="s")]
+    again: list[Event] = [*LOG, Started(verb="synthesize", key="k2"), spent("1", "b1", part="s")]
     assert amounts(statement(again).by_fate)[IN_FLIGHT] == Decimal("2.25")
     assert amounts(statement([*again, closed("b1")]).by_fate)[ACCEPTED] == Decimal("2.25")
 
@@ -191,7 +193,7 @@ def test_a_failed_attempt_makes_each_accepted_record_dearer(
         assert after.usd_per_accepted is not None and after.usd_per_accepted > before.usd_per_accepted
         assert before.usd_per_gb is not None and after.usd_per_gb is not None
         assert after.usd_per_gb > before.usd_per_gb
-    assert after.wasted_share is not None and after.wasted_share >= (before.wasted_share or 0.0)
+    assert after.wasted_share is not None and after.wasted_share >= (before.wasted_share or 0.0) - 1e-12
 
 
 @given(amount=st.decimals(min_value=0, max_value=10**30, allow_nan=False, allow_infinity=False))

@@ -1,0 +1,1 @@
+"""Benchmarks: programs that measure, and print one JSON object as their last line."""
