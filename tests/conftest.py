@@ -23,7 +23,7 @@ settings.load_profile("house")
 @pytest.fixture
 def town(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """The toy study of ``tests/toy/town.py``; what it puts in place of the real parts is taken back afterwards."""
-    from proofset import assembly, pipeline
+    from proofset import assembly
     from proofset.walk import Walk
 
     path = Path(__file__).parent / "toy" / "town.py"
@@ -33,7 +33,6 @@ def town(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     monkeypatch.setitem(sys.modules, "town", module)
     spec.loader.exec_module(module)
     model = module.SlowChat(0.0)
-    for holder in (pipeline, assembly):
-        monkeypatch.setattr(holder, "speaker", lambda walk: model)
+    monkeypatch.setattr(assembly, "speaker", lambda walk: model)
     monkeypatch.setattr(Walk, "encoder", module.HashEncoder())
     return module

@@ -14,11 +14,12 @@ import pytest
 
 from proofset import pipeline
 from proofset.config import Study
-from proofset.errors import ConfigError, LeakageError, UnpricedModel
+from proofset.errors import ConfigError, LeakageError, RunUnwritable, UnpricedModel
 from proofset.nouns.event import (
     BriefClosed,
     Claimed,
     Costed,
+    DeficitRanked,
     Finished,
     JudgeMeasured,
     Proposed,
@@ -125,6 +126,24 @@ def test_killed_and_resumed_it_ends_with_the_same_corpus(town: ModuleType, tmp_p
     assert corpus(run) == corpus(Run.read(quiet / "runs" / "town"))
     proposed = [event.candidate.brief_id for event in run.events if isinstance(event, Proposed)]
     assert len(proposed) == len(set(proposed)) == before + len(model.requests)  # no brief was answered twice
+    assert sum(isinstance(event, SliceClosed) for event in run.events) == 2
+
+
+def test_a_verb_interrupted_half_way_counts_nothing_twice(
+    town: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study_file = town.write_town(tmp_path)
+
+    def full_disk(*arguments: object) -> None:
+        raise RunUnwritable("no space left")
+
+    with monkeypatch.context() as broken, pytest.raises(RunUnwritable):
+        broken.setattr(pipeline, "_confusion", full_disk)  # the deficits are in the log by then
+        town.walk_town(study_file, tmp_path / "runs", verb="audit")
+    town.walk_town(study_file, tmp_path / "runs", verb="synthesize")
+    run = Run.read(tmp_path / "runs" / "town")
+    assert sum(isinstance(event, DeficitRanked) for event in run.events) == 6
+    assert sum(isinstance(event, DeficitRanked) for event in run.since("audit")) == 3
     assert sum(isinstance(event, SliceClosed) for event in run.events) == 2
 
 

@@ -185,6 +185,7 @@ async def run_loops(walk: Walk, composers: list[Composer], cascade: Cascade, cri
     loops = []
     for composer in composers:
         judges, remember = cascade.for_slice(critic)
+        judges[-1:-1] = [find("judges", name)() for name in settings.judges]
         loops.append(
             loop.SliceLoop(
                 quota=composer.quota,

@@ -42,7 +42,6 @@ DETAILS = {
     "synthesize": "synthesis",
     "measure": "pairs",
     "cost": "cost",
-    "train": "proof",
     "prove": "proof",
 }
 """The part of the findings that a verb adds to."""

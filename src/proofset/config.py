@@ -162,6 +162,8 @@ class Synthesize(Section):
     """The cheap judges."""
     critic: Critic = Field(default_factory=Critic)
     """The critic."""
+    judges: tuple[str, ...] = ()
+    """Judge plugins of your own, asked after the gates and before the critic."""
     quota: int = Field(200, ge=1)
     """Accepted records to reach in each edge slice."""
     max_briefs: int = Field(480, ge=1)

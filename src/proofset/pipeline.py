@@ -171,9 +171,10 @@ def synthesize(walk: Walk, outputs: list[str]) -> None:
     deficits = [event.deficit for event in walk.run.since("audit") if isinstance(event, DeficitRanked)]
     edge = frozenset(each.slice for each in deficits if each.edge)
     critic = make_critic(walk, known, student["strength"])
-    if not any(isinstance(event, JudgeMeasured) for event in walk.run.since("synthesize")):
-        folds = dict(zip((record.id for record in known.records), known.folds.tolist(), strict=True))
-        for measured in trial(critic, settings.gates, known.records, folds, edge, seed=walk.study.seed):
+    folds = dict(zip((record.id for record in known.records), known.folds.tolist(), strict=True))
+    tried = {(each.judge, each.fault) for each in walk.run.since("synthesize") if isinstance(each, JudgeMeasured)}
+    for measured in trial(critic, settings.gates, known.records, folds, edge, seed=walk.study.seed):
+        if (measured.judge, measured.fault) not in tried:
             walk.tell(measured)
     require_critic(walk)
     cascade = Cascade(settings.gates, [(each.id, each.text) for each in known.records], sealed_index(walk))
@@ -318,13 +319,15 @@ class Verb:
     needs: tuple[str, ...]
     files: Callable[[Study], tuple[str, ...]] = lambda study: ()
     """Files outside the run whose content it depends on."""
+    resumes: bool = False
+    """Whether an interrupted attempt is gone on with, rather than begun again."""
 
 
 VERBS: Mapping[str, Verb] = {
     "ingest": Verb(ingest, ("ingest",), (), lambda study: (study.ingest.path,)),
     "audit": Verb(audit, ("audit", "encoder", "train"), ("ingest",)),
     "ground": Verb(ground, ("ground",), ("ingest",), lambda study: (study.ground.passages, study.ground.facts)),
-    "synthesize": Verb(synthesize, ("synthesize",), ("audit", "ground")),
+    "synthesize": Verb(synthesize, ("synthesize",), ("audit", "ground"), resumes=True),
     "measure": Verb(measure, ("measure",), ("synthesize",)),
     "cost": Verb(cost, ("cost",), ("synthesize",)),
     "handoff": Verb(handoff, (), ("synthesize",)),
@@ -351,7 +354,7 @@ def perform(walk: Walk, name: str) -> bool:
     wanted = key(walk, name)
     if walk.run.is_finished(name, wanted):
         return False
-    with walk.stage(name, wanted) as outputs:
+    with walk.stage(name, wanted, resumes=verb.resumes) as outputs:
         verb.do(walk, outputs)
     return True
 

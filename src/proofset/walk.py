@@ -18,7 +18,7 @@ from proofset import artifacts
 from proofset.config import Study
 from proofset.costing.prices import priced
 from proofset.errors import ConfigError, RecordError
-from proofset.nouns.event import Event, Spent
+from proofset.nouns.event import Event, Spent, Started
 from proofset.nouns.result import Usage
 from proofset.plugins import Encoder, Row, find
 from proofset.runs.folder import Run, stage_key
@@ -54,9 +54,16 @@ class Walk:
         self.watch(event)
 
     @contextmanager
-    def stage(self, verb: str, key: str) -> Iterator[list[str]]:
-        """Begin a verb, time it, and end it with the outputs that were put into the list."""
-        self.run.begin(verb, key)
+    def stage(self, verb: str, key: str, *, resumes: bool) -> Iterator[list[str]]:
+        """Begin a verb, time it, and end it with the outputs that were put into the list.
+
+        A verb that ``resumes`` goes on from what an interrupted attempt with the same key left in the log; of any
+        other, the fold begins anew.
+        """
+        if resumes:
+            self.run.begin(verb, key)
+        else:
+            self.run.append(Started(verb=verb, key=key))
         self.announce(verb)
         self.seconds_told = 0.0
         outputs: list[str] = []
@@ -110,7 +117,7 @@ class Walk:
     @cached_property
     def encoder(self) -> Encoder:
         """The study's encoder, loaded at first use."""
-        made: Encoder = find("encoders", self.study.encoder)(artifacts.fetch("static-embeddings"))
+        made: Encoder = find("encoders", self.study.encoder)()
         return made
 
 

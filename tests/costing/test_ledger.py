@@ -120,7 +120,8 @@ def test_a_replay_changes_nothing_but_is_mentioned() -> None:
 
 
 def test_an_abandoned_attempt_still_costs_but_its_records_do_not_count() -> None:
-    again: list[Event] = [Started(verb="synthesize", key="k2"), spent("1", "b7", part="s"), proposed("b7"), closed("b7")]
+    again: list[Event] = [Started(verb="synthesize", key="k2"), spent("1", "b7", part="s")]
+    again += [proposed("b7"), closed("b7")]
     found = statement([*LOG, *again])
     assert found.accepted == 1
     assert found.total_usd == Decimal("5.60")

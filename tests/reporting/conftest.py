@@ -170,7 +170,12 @@ def statement() -> CostStatement:
 
 def begun() -> list[Event]:
     ingested = Ingested(
-        rows=5574, organic=1515, held_out=3018, labels=2, near_copy_groups=312, dropped=(("duplicate", 415), ("empty", 2))
+        rows=5574,
+        organic=1515,
+        held_out=3018,
+        labels=2,
+        near_copy_groups=312,
+        dropped=(("duplicate", 415), ("empty", 2)),
     )
     audited: list[Event] = [
         DeficitRanked(deficit=deficit("spam", "Spam", 15, 6, 238.4, 1, True)),
@@ -219,7 +224,8 @@ def full_run() -> list[Event]:
 
 def wide_run() -> list[Event]:
     rng = random.Random(3)
-    found, loop = [], []
+    found: list[Event] = []
+    loop: list[Event] = []
     for place in range(70):
         n = round(3 * 1.09**place)
         edge, errors = n < 40, min(n, max(1, round(n * (0.75 - place / 110) * rng.uniform(0.6, 1.3))))

@@ -174,7 +174,7 @@ def test_rubbish_elsewhere_stops_with_its_place(rubbish: bytes, tmp_path: Path) 
         ({"number": "many"}, "number: "),
         ({"v": None}, "no version"),
         ({"v": 0}, "no version"),
-        ({"candidate": {"id": "c"}}, "candidate.brief_id: Missing"),
+        ({"candidate": {"id": "c"}}, "candidate.brief_id: "),
         ({"candidate": {**json.loads(encode(proposed(), NOW))["candidate"], "mood": "good"}}, "candidate.mood"),
     ],
 )
@@ -261,6 +261,10 @@ class FullDisk:
             raise OSError(errno.EIO, "Input/output error")
         self.real.truncate(size)
 
+    @property
+    def closed(self) -> bool:
+        return bool(self.real.closed)
+
     def close(self) -> None:
         self.real.close()
 
@@ -287,8 +291,9 @@ def test_nothing_follows_half_a_line_that_could_not_be_cut(tmp_path: Path, monke
     with pytest.raises(RunUnwritable):
         log.append(proposed(4))
     monkeypatch.setattr(log._file, "room", 10_000)
-    with pytest.raises(RunUnwritable):
+    with pytest.raises(RunUnwritable, match="closed the log"):
         log.append(proposed(5))
+    log.sync()
     assert replay(log.path) == EVENTS
 
 

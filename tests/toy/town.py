@@ -135,7 +135,7 @@ class SlowChat(ScriptedChat):
 def walk_town(study_file: Path, runs: Path, *, seconds: float = 0.0, verb: str = "report") -> SlowChat:
     """Walk the path as far as ``verb``; returns the model, which knows what it was asked."""
     study, model = Study.read(study_file), SlowChat(seconds)
-    pipeline.speaker = assembly.speaker = lambda walk: model  # type: ignore[assignment]
+    assembly.speaker = lambda walk: model
     Walk.encoder = HashEncoder()  # type: ignore[assignment]
     with Run.open(runs / study.name, study.model_dump(mode="json"), study_file.read_text(encoding="utf-8")) as run:
         pipeline.perform(Walk(run, study, study_file.parent), verb)

@@ -8,7 +8,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from proofset import artifacts
 from proofset.errors import ConfigError
+
+
+def static() -> StaticEncoder:
+    """The default encoder, on the pinned weights; they are fetched at first use."""
+    return StaticEncoder(artifacts.fetch("static-embeddings"))
 
 
 class StaticEncoder:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from proofset.nouns.result import Claim, Gain, Measure
 from proofset.nouns.slice import Deficit
 from proofset.reporting.story import REST_ACCURACY, Pair, Proof
-from proofset.reporting.words import finite, plain, points, shown, style_of
+from proofset.reporting.words import finite, line, points, shown, style_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -33,6 +33,8 @@ WIDE, NARROW = 860, 360
 """Widths of the two drawings, in CSS pixels."""
 MOST_ROWS = 24
 """More slices than this are drawn as a scatter, not as one row each."""
+NAMED = 5
+"""The most starved slices that carry their rank in a scatter."""
 CLAIM_LOOKS = {Claim.HELPS: ("^", HELPS), Claim.HARMS: ("v", HARMS), Claim.NOT_SHOWN: ("o", MUTED)}
 """Marker and colour of each claim; "not shown" is also hollow."""
 
@@ -135,7 +137,9 @@ def _svg(figure: Figure, ident: str, title: str, texts: dict[str, str]) -> str:
     svg = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->", "", svg, flags=re.DOTALL)
     svg = re.sub(r'\sxmlns(:xlink)?="[^"]*"|\sversion="[^"]*"', "", svg)
     svg = re.sub(r'(\bid="|url\(#|xlink:href="#)', rf"\g<1>{ident}-", svg)
-    svg = re.sub(r'<svg[^>]*?viewBox="([^"]*)"[^>]*>', rf'<svg viewBox="\1" role="img" aria-label="{title}">', svg, count=1)
+    svg = re.sub(
+        r'<svg[^>]*?viewBox="([^"]*)"[^>]*>', rf'<svg viewBox="\1" role="img" aria-label="{title}">', svg, count=1
+    )
     svg = re.sub(r"font-family:[^;\"]*;?|(font:\s*(?:\d+\s+)?[\d.]+px)[^;\"]*", _own_font, svg)
     for stand_in, variable in VARIABLES.items():
         svg = svg.replace(stand_in, f"var({variable})")
@@ -172,7 +176,7 @@ class _Sheet:
               limit: int = 80) -> None:  # fmt: skip
         """Put ``text`` at pixel (x, y), its middle line there; ``right`` aligns it to end at x."""
         token = f"@{len(self.texts)}@"
-        self.texts[token] = plain(text, limit)
+        self.texts[token] = line(text, limit)
         self.figure.text(
             x / self.width, y / self.height, token, ha="right" if right else "left", va="center_baseline",
             fontsize=12.5, color=MUTED if muted else INK, weight="bold" if bold else "normal",
@@ -192,7 +196,7 @@ def _rows(rows: Sequence[_Row], width: int, unit: str, *, zero: bool = False) ->
     axes.set_xlim(*_range([v for row in rows for v in (row.value, row.low, row.high, row.limit)], zero=True))
     axes.grid(axis="x", color=LINE, linewidth=0.6)
     axes.set_axisbelow(True)
-    if zero:
+    if zero and not narrow:
         axes.axvline(0, color=INK, linewidth=1)
     for number, row in enumerate(rows):
         middle = sheet.height - 6 - height * (number + 0.5)
@@ -200,15 +204,17 @@ def _rows(rows: Sequence[_Row], width: int, unit: str, *, zero: bool = False) ->
         sheet.write(0 if narrow or not row.marker else 12, above, row.label, bold=not row.marker,
                     limit=34 if narrow else 38)  # fmt: skip
         if row.marker:
-            _dot(axes, number + (0.24 if narrow else 0), row)
+            if zero and narrow:
+                axes.plot([0, 0], [number + 0.02, number + 0.46], color=INK, linewidth=1)
+            _dot(axes, number + (0.24 if narrow else 0), row, reach=0.22 if narrow else 0.5)
             sheet.write(width, above, row.text, right=True, muted=True)
     sheet.write((left + right) / 2 - 3.1 * len(unit), 10, unit, muted=True)
     return sheet.figure, sheet.texts
 
 
-def _dot(axes: Axes, y: float, row: _Row) -> None:
+def _dot(axes: Axes, y: float, row: _Row, *, reach: float = 0.5) -> None:
     if row.limit is not None:
-        axes.plot([row.limit, row.limit], [y - 0.5, y + 0.5], color=HARMS, linewidth=1.6, linestyle=(0, (3, 2)))
+        axes.plot([row.limit, row.limit], [y - reach, y + reach], color=HARMS, linewidth=1.6, linestyle=(0, (3, 2)))
     if row.value is None:
         return
     if row.low is not None and row.high is not None:
@@ -252,13 +258,14 @@ def _panels(pairs: Sequence[Pair], width: int) -> tuple[Figure, dict[str, str]]:
             sheet.write(width, base + 55, _reading(pair.measure, style), right=True)
             sheet.write(width, base + 33, _reading(pair.control, style), right=True, muted=True)
         else:
-            sheet.write(width, base + 90, shown(pair.measure, style).value, right=True)
+            sheet.write(width, base + 90, _reading(pair.measure, style), right=True)
     return sheet.figure, sheet.texts
 
 
 def _pair_row(measure: Measure, scale: int, *, hollow: bool) -> _Row:
     value, low, high = (
-        None if (known := finite(each)) is None else scale * known for each in (measure.value, measure.low, measure.high)
+        None if (known := finite(each)) is None else scale * known
+        for each in (measure.value, measure.low, measure.high)
     )
     return _Row(
         label="", value=value, low=low, high=high, marker="o", colour=MUTED if hollow else ACCENT, hollow=hollow
@@ -278,6 +285,7 @@ def _scatter(deficits: Sequence[Deficit], width: int) -> tuple[Figure, dict[str,
     axes.spines["left"].set_color(LINE)
     axes.grid(color=LINE, linewidth=0.6)
     axes.set_axisbelow(True)
+    ranks: dict[tuple[int, float], list[int]] = {}
     for each in sorted(deficits, key=lambda deficit: (deficit.edge, deficit.rank)):
         value, low, high = _hundred(each.error.value), _hundred(each.error.low), _hundred(each.error.high)
         if value is None:
@@ -289,9 +297,11 @@ def _scatter(deficits: Sequence[Deficit], width: int) -> tuple[Figure, dict[str,
             [max(each.n, 1)], [value], marker="D" if each.edge else "o", markersize=6.5, color=colour,
             markerfacecolor=colour if each.edge else PAPER, markeredgewidth=1.2, linestyle="none",
         )  # fmt: skip
-        if each.rank <= 5:
-            axes.annotate(str(each.rank), (max(each.n, 1), value), xytext=(8, 4), textcoords="offset points",
-                          color=INK, fontsize=12.5, weight="bold")  # fmt: skip
+        if each.rank <= NAMED:
+            ranks.setdefault((max(each.n, 1), value), []).append(each.rank)
+    for place, numbers in ranks.items():
+        axes.annotate(", ".join(map(str, sorted(numbers))), place, xytext=(8, 4), textcoords="offset points",
+                      color=INK, fontsize=12.5, weight="bold")  # fmt: skip
     _plain_log_axis(axes, [max(each.n, 1) for each in deficits])
     sheet.write(0, sheet.height - 10, "error, %", muted=True)
     sheet.write(width - 8, 10, "organic training records (log scale)", right=True, muted=True)

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from proofset.config import Study
 from proofset.nouns.result import UsageBasis
 from proofset.reporting.story import Findings
-from proofset.reporting.words import DASH, count, money, percent, plain, shown
+from proofset.reporting.words import DASH, count, line, money, percent, plain, shown
 from proofset.stats import wilson
 
 
@@ -48,7 +48,9 @@ def _starved(found: Findings) -> KeyFigure:
     if not found.deficits:
         return KeyFigure(label="starved slices", value=DASH, detail="not audited yet")
     worst = found.deficits[0]
-    detail = f"of {len(found.deficits)}; first in need: {plain(worst.title or worst.slice, 40)}, n = {worst.n:,}"
+    detail = (
+        f"of {len(found.deficits)}; first in need: {line(worst.title or worst.slice, 40)}, n\u00a0=\u00a0{worst.n:,}"
+    )
     return KeyFigure(label="starved slices", value=count(len(found.edges)), detail=detail)
 
 
@@ -78,7 +80,7 @@ def _edge_gain(found: Findings) -> KeyFigure:
     if lead is None or lead.edge is None:
         return KeyFigure(label="points on starved slices", value=DASH, detail="not proved yet")
     gain = shown(lead.edge.difference, "points")
-    detail = "; ".join(part for part in (gain.interval, gain.n, f"arm “{plain(lead.title, 40)}”") if part)
+    detail = "; ".join(part for part in (gain.interval, gain.n, f"arm “{line(lead.title, 40)}”") if part)
     return KeyFigure(label="points on starved slices", value=gain.value, detail=detail)
 
 

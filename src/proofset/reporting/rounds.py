@@ -154,9 +154,7 @@ def _refusals(samples: Sequence[Sample]) -> tuple[Refusal, ...]:
     return tuple(Refusal(judge=judge, reason=reason, n=n) for (judge, reason), n in ranked)
 
 
-def _progress(
-    log: _Log, samples: Sequence[Sample], titles: Mapping[str, str], quota: int
-) -> tuple[Progress, ...]:
+def _progress(log: _Log, samples: Sequence[Sample], titles: Mapping[str, str], quota: int) -> tuple[Progress, ...]:
     proposed = Counter(sample.candidate.slice for sample in samples)
     accepted = Counter(sample.candidate.slice for sample in samples if sample.accepted)
     rows = []

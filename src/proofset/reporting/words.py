@@ -61,6 +61,14 @@ def plain(text: str, limit: int | None = None) -> str:
     return clean
 
 
+def line(text: str, limit: int | None = None) -> str:
+    """A text safe on one line among others: white space folded, and without marks that turn the writing direction."""
+    return plain(" ".join("".join(each for each in text if each not in _TURNS).split()), limit)
+
+
+_TURNS = frozenset(map(chr, (*range(0x202A, 0x202F), *range(0x2066, 0x206A))))
+
+
 def _visible(character: str) -> str:
     code = ord(character)
     if character in "\n\t":
@@ -98,13 +106,13 @@ def number(value: float | None) -> str:
 
 
 def percent(value: float | None) -> str:
-    """A share in [0, 1] as a percentage; one decimal, two below 1 %."""
+    """A share in [0, 1] as a percentage, the sign never on a line of its own; one decimal, two below 1 %."""
     if (known := finite(value)) is None:
         return DASH
     hundred = known * 100
     if known in (0, 1):
-        return f"{hundred:.0f} %"
-    return _signed(f"{hundred:.{2 if abs(hundred) < 1 else 1}f} %")
+        return f"{hundred:.0f}\u00a0%"
+    return _signed(f"{hundred:.{2 if abs(hundred) < 1 else 1}f}\u00a0%")
 
 
 def points(value: float | None, *, signed: bool = True) -> str:
@@ -165,7 +173,7 @@ def shown(measure: Measure | None, style: Style = "number") -> Shown:
     if measure is None:
         return Shown(value=DASH, interval="", n="", note="")
     value = finite(measure.value)
-    n = f"n = {measure.n:,}" if measure.n else ""
+    n = f"n\u00a0=\u00a0{measure.n:,}" if measure.n else ""
     bounds = interval(measure, style)
     return Shown(value=_STYLES[style](value), interval=bounds, n=n, note=plain(measure.note))
 

@@ -106,6 +106,8 @@ class Log:
     def append(self, event: Event) -> None:
         """Write one line through to the operating system: from here on it survives the end of this process."""
         line = encode(event, datetime.now(UTC))
+        if self._file.closed:
+            raise unwritable(self.path.parent, OSError(errno.EIO, "an earlier write failed and closed the log"))
         try:
             written = 0
             while written < len(line):
@@ -118,6 +120,8 @@ class Log:
 
     def sync(self) -> None:
         """Wait until the disk has all lines: from here on they survive a power cut."""
+        if self._file.closed:
+            return
         try:
             os.fsync(self._file.fileno())
         except OSError as error:

@@ -147,8 +147,8 @@ def arm_claim(gains: Sequence[Gain], arm: Arm, margin: float) -> ArmClaim:
     It HARMS when the edges are shown to be worse, or when the rest is (interval below 0) by more than the margin at the
     point estimate: a gain on the edges does not excuse that. It HELPS when the edges are shown to be better and the
     rest is non-inferior: the lower end of its interval lies above −margin, or there is no rest. Else it is NOT SHOWN,
-    and the words say which half is missing. One arm has a false "helps" in at most about 2.5 % of useless corpora; of
-    several arms, the one to believe was named before the held-out set was opened.
+    and the words say which half is missing. An arm with a useless corpus "helps" in 0 to 3 % of simulations; of several
+    arms, the one to believe was named before the held-out set was opened.
     """
     edge, rest = (_row(gains, arm.name, metric) for metric in (EDGE_ACCURACY, REST_ACCURACY))
     no_rest = rest.difference.value is None

@@ -1,0 +1,186 @@
+"""The run in one screen of the terminal: the path, what starves, what was accepted, whether it helps, what it cost.
+
+All texts of the data go in as plain text: nothing in them can style the terminal or move its cursor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from proofset.config import Study
+from proofset.nouns.event import Event
+from proofset.nouns.result import Claim
+from proofset.reporting.rounds import Synthesis
+from proofset.reporting.story import Answer, Findings, findings
+from proofset.reporting.words import DASH, MARKS, count, duration, line, money, percent, reason, shown, style_of
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from rich.table import Table
+    from rich.text import Text
+
+STATES = {"done": "●", "unfinished": "◐", "not done": "○", "not asked for": "·"}
+NAME_WIDTH = 26
+"""Widest first column, in characters; longer names end in an ellipsis."""
+COLOURS = {Claim.HELPS: "green", Claim.HARMS: "red", Claim.NOT_SHOWN: "yellow"}
+
+
+def summary(study: Study, events: Sequence[Event]) -> RenderableType:
+    """What ``console.print`` shows of a run; parts whose verb has not been done are left out, or say so."""
+    from rich.console import Group
+
+    found = findings(study, events)
+    return Group(*_parts(found))
+
+
+def _parts(found: Findings) -> Iterator[RenderableType]:
+    from rich.text import Text
+
+    yield Text(line(found.title), style="bold")
+    yield Text("")
+    yield _path(found)
+    if found.deficits:
+        yield _deficits(found)
+    if found.synthesis and found.synthesis.proposed:
+        yield _funnel(found.synthesis)
+    if found.pairs:
+        yield _measures(found)
+    if found.proof:
+        yield _arms(found.proof.answers)
+    yield from _money(found)
+    following = next((step.verb for step in found.steps if step.state in ("not done", "unfinished")), "")
+    if following:
+        yield Text(f"Next: proofset {following}", style="bold")
+
+
+def _table(title: str, *columns: str) -> Table:
+    """A table without lines whose columns after the first are aligned to the right; a leading "<" aligns left."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(
+        title=Text(title, style="bold"), title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0),
+        header_style="dim", width=None,
+    )  # fmt: skip
+    for number, column in enumerate(columns):
+        left = number == 0 or column.startswith("<")
+        last = number == len(columns) - 1
+        table.add_column(
+            column.removeprefix("<"), justify="left" if left else "right", no_wrap=not last,
+            overflow="fold" if last else "ellipsis", max_width=None if number else NAME_WIDTH,
+        )  # fmt: skip
+    return table
+
+
+def _path(found: Findings) -> RenderableType:
+    from rich.text import Text
+
+    lines = []
+    for step in found.steps:
+        told = duration(step.seconds) if step.state == "done" else step.state
+        lines.append(
+            Text(f"{STATES[step.state]} {step.verb:<11}{told:>14}", style="" if step.state == "done" else "dim")
+        )
+    return Text("\n").join([*lines, Text("")])
+
+
+def _deficits(found: Findings) -> RenderableType:
+    from rich.text import Text
+
+    table = _table(f"Where it starves: {len(found.edges)} of {len(found.deficits)} slices", "slice", "n", "error",
+                   "records needed")  # fmt: skip
+    for each in found.deficits[:5]:
+        error, needed = shown(each.error, "percent"), shown(each.needed, "count")
+        table.add_row(
+            Text(f"{'◆' if each.edge else ' '} {line(each.title or each.slice)}"),
+            count(each.n),
+            _bracketed(error.value, error.interval),
+            _bracketed(needed.value, needed.interval or (needed.note if needed.value == DASH else "")),
+        )
+    more = len(found.deficits) - 5
+    return _spaced(table, f"… and {more} more" if more > 0 else "")
+
+
+def _funnel(made: Synthesis) -> RenderableType:
+    from rich.text import Text
+
+    table = _table("From proposed to accepted", "", "left", "refused", "<mostly")
+    table.add_row("proposed", count(made.proposed), "", "")
+    left = made.proposed
+    for judge, lost, reasons in made.gates:
+        left -= lost
+        why = f"{reason(reasons[0].reason)}: {count(reasons[0].n)}"
+        table.add_row(Text(line(judge) or "left over"), count(left), count(lost), Text(line(why, 44)))
+    share = percent(made.accepted / made.proposed)
+    table.add_row(Text("accepted", style="bold"), Text(count(made.accepted), style="bold"), "", f"{share} of proposed")
+    return _spaced(table)
+
+
+def _measures(found: Findings) -> RenderableType:
+    from rich.text import Text
+
+    table = _table("Is it viable?", "measure", "synthetic", "organic control", "<better")
+    for pair in found.pairs:
+        style = style_of(pair.measure)
+        made, control = shown(pair.measure, style), shown(pair.control, style)
+        table.add_row(
+            Text(line(pair.measure.name, 24)), _bracketed(made.value, made.interval),
+            _bracketed(control.value, control.interval), str(pair.measure.better),
+        )  # fmt: skip
+    return _spaced(table)
+
+
+def _arms(answers: Sequence[Answer]) -> RenderableType:
+    from rich.text import Text
+
+    table = _table(
+        "Does it help? Points of a hundred against the baseline", "arm", "starved slices", "elsewhere", "<claim"
+    )
+    for answer in answers:
+        edge, rest = (shown(gain.difference if gain else None, "points") for gain in (answer.edge, answer.rest))
+        claim = answer.claim
+        table.add_row(
+            Text(line(answer.title, 24)), _bracketed(edge.value, edge.interval), _bracketed(rest.value, rest.interval),
+            Text(f"{MARKS[claim]} {claim}", style=COLOURS[claim]) if claim else DASH,
+        )  # fmt: skip
+    counts = {
+        place: shown(gain.difference, "points").n
+        for answer in answers[-1:]
+        for place, gain in (("starved", answer.edge), ("elsewhere", answer.rest))
+        if gain
+    }
+    return _spaced(table, "; ".join(f"{place} {n}" for place, n in counts.items() if n))
+
+
+def _money(found: Findings) -> Iterator[RenderableType]:
+    from rich.text import Text
+
+    if found.cost:
+        cost = found.cost
+        told = f"Cost: {money(cost.total_usd)} in all, {money(cost.usd_per_accepted)} per accepted record"
+        if cost.wasted_share is not None:
+            told += f", {percent(cost.wasted_share)} on candidates nobody kept"
+        yield Text(told, style="bold")
+        yield Text(line(cost.basis), style="dim")
+        unpriced = cost.unpriced_calls
+    elif found.spending.calls:
+        yield Text(f"Spent so far: {money(found.spending.usd)} for {count(found.spending.calls)} calls", style="bold")
+        unpriced = found.spending.unpriced
+    else:
+        return
+    if unpriced:
+        yield Text(f"{count(unpriced)} calls have no known price and are in no amount here.", style="red")
+
+
+def _bracketed(value: str, inside: str) -> Text:
+    from rich.text import Text
+
+    return Text(f"{value} ({inside})" if inside else value)
+
+
+def _spaced(table: Table, foot: str = "") -> RenderableType:
+    from rich.console import Group
+    from rich.text import Text
+
+    return Group(table, *([Text(foot, style="dim")] if foot else []), Text(""))
