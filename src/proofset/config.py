@@ -211,7 +211,7 @@ class Train(Section):
 
     trainer: str = "linear"
     """Trainer plugin."""
-    strengths: tuple[float, ...] = (1.0, 3.0, 10.0, 30.0, 100.0)
+    strengths: tuple[float, ...] = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
     """Inverse regularisation strengths to choose from."""
     weights: tuple[float, ...] = (1.0, 0.5, 0.25, 0.1, 0.05)
     """Weights of a synthetic record against an organic one, to choose from."""

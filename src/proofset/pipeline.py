@@ -74,6 +74,7 @@ from proofset.training import gain, mixture, trainers
 from proofset.training import handoff as handing
 from proofset.walk import Walk, nothing, wait_for
 
+OFFSETS = "checkpoints/offsets.json"
 FRACTIONS = (0.25, 0.5, 1.0)
 """Parts of the training records that the audit's learning curve is drawn through."""
 
@@ -239,11 +240,15 @@ def train(walk: Walk, outputs: list[str]) -> None:
     """Corpus → Arms → Checkpoints: the same organic records with different additions, several seeds each."""
     known, settings, fit = organic(walk), walk.study.train, trainer(walk)
     joining = {name: added_records(walk, known, rows) for name, rows in additions(walk).items()}
+    edge, offsets = edge_slices(walk), dict[str, float]()
     defined, spoken = bool(joining[mixture.DEFINITIONS].labels), bool(joining[mixture.UNJUDGED].labels)
     for arm in mixture.arms(defined, spoken, settings.seeds):
         added = joining[arm.added]
         weights = settings.weights if arm.name == mixture.JUDGED_WEIGHTED else (1.0,)
-        chosen = mixture.choose(fit, known.folded, added, strengths=settings.strengths, weights=weights)
+        chosen = mixture.choose(
+            fit, known.folded, added, strengths=settings.strengths, weights=weights, edge=edge
+        )
+        offsets[arm.name] = chosen.offset
         for seed in range(settings.seeds):
             mixed = mixture.mix(
                 known.vectors, known.labels, added.vectors, added.labels, added_weight=chosen.weight, seed=seed
@@ -251,6 +256,7 @@ def train(walk: Walk, outputs: list[str]) -> None:
             head = fit(mixed.vectors, mixed.labels, mixed.weights, strength=chosen.strength)
             keep(walk, outputs, checkpoint(arm.name, seed), head.save)
             walk.tell(Trained(arm=arm.name, seed=seed, settings=chosen.words()))
+    keep(walk, outputs, OFFSETS, lambda path: path.write_text(json.dumps(offsets), encoding="utf-8"))
 
 
 def checkpoint(arm: str, seed: int) -> str:
@@ -284,8 +290,10 @@ def prove(walk: Walk, outputs: list[str]) -> None:
 
 
 def _predictions(walk: Walk, arm: str, vectors: NDArray[np.float32]) -> gain.Predictions:
-    heads = [trainers.LinearHead.load(walk.run.path(checkpoint(arm, seed))) for seed in range(walk.study.train.seeds)]
-    probabilities = np.stack([head.predict(vectors) for head in heads])
+    load, offsets = trainer(walk).load, json.loads(walk.run.path(OFFSETS).read_text(encoding="utf-8"))
+    heads = [load(walk.run.path(checkpoint(arm, seed))) for seed in range(walk.study.train.seeds)]
+    spoken = np.stack([head.predict(vectors) for head in heads])
+    probabilities = mixture.leaned(spoken, heads[0].classes, edge_slices(walk), offsets[arm])
     return gain.Predictions(arm=arm, probabilities=probabilities, classes=heads[0].classes)
 
 

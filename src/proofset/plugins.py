@@ -109,10 +109,17 @@ class Judge(Protocol):
 class Head(Protocol):
     """A trained classifier over vectors. ``classes`` are the label names in column order."""
 
-    classes: tuple[str, ...]
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Label names, in the order of the columns of ``predict``."""
+        ...
 
     def predict(self, vectors: Floats) -> NDArray[np.float64]:
         """Class probabilities of shape ``(n, n_classes)``; rows sum to 1."""
+        ...
+
+    def save(self, path: Path) -> None:
+        """Write everything to exactly ``path``, so that the trainer's ``load`` gives an equal head."""
         ...
 
 
@@ -121,6 +128,10 @@ class Trainer(Protocol):
 
     def __call__(self, vectors: Floats, labels: Sequence[str], weights: Floats, *, strength: float) -> Head:
         """``strength`` is the inverse of regularisation; larger fits closer."""
+        ...
+
+    def load(self, path: Path) -> Head:
+        """The head that was saved to ``path``."""
         ...
 
 

@@ -163,7 +163,7 @@ def statement() -> CostStatement:
         by_slice=(CostLine(name="spam", usd=total, calls=480, share=1.0),),
         by_fate=(
             CostLine(name="accepted", usd=accepted, calls=218, share=0.459),
-            CostLine(name="refused", usd=refused, calls=262, share=0.541),
+            CostLine(name="refused: copy-of-organic", usd=refused, calls=262, share=0.541),
         ),
     )  # fmt: skip
 
@@ -224,7 +224,7 @@ def full_run() -> list[Event]:
 
 def wide_run() -> list[Event]:
     rng = random.Random(3)
-    found: list[Event] = []
+    found: list[Deficit] = []
     loop: list[Event] = []
     for place in range(70):
         n = round(3 * 1.09**place)
@@ -232,14 +232,14 @@ def wide_run() -> list[Event]:
         title = f"CWE-{20 + place * 7}: improper handling of a long-named weakness {place}"
         name = f"cwe-{20 + place * 7}"
         needed = None if place < 2 else 4000 / (place + 1) if edge else 0.0
-        found.append(DeficitRanked(deficit=deficit(name, title, n, errors, needed, place + 1, edge)))
+        found.append(deficit(name, title, n, errors, needed, place + 1, edge))
         if edge:
             loop += rounds(name, 12, rng.randrange(2, 9), 8, SPAM, place)
-    edges = tuple(each.deficit.slice for each in found if each.deficit.edge)
+    edges = tuple(each.slice for each in found if each.edge)
     ingested = Ingested(rows=9000, organic=4200, held_out=4100, labels=70, near_copy_groups=55, dropped=())
     return [
         Opened(proofset_version="0.1.0", python_version="3.12.8", platform="Linux x86_64"),
-        *verb("ingest", 1.5, [ingested]), *verb("audit", 44.0, [*found]),
+        *verb("ingest", 1.5, [ingested]), *verb("audit", 44.0, [DeficitRanked(deficit=each) for each in found]),
         *verb("ground", 12.0, [Grounded(passages=812, facts=1301, slices_with_passage=66)]),
         *verb("synthesize", 4210.0, loop), *verb("prove", 9.0, proof(edges)),
     ]  # fmt: skip

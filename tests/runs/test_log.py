@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import subprocess
 import sys
 import types
@@ -43,7 +44,7 @@ def anything_of(hint: Any) -> st.SearchStrategy[Any]:
         return leaves[hint]
     if isinstance(hint, type) and issubclass(hint, StrEnum):
         return st.sampled_from(list(hint))
-    if is_dataclass(hint):
+    if isinstance(hint, type) and is_dataclass(hint):
         hints = get_type_hints(hint)
         return st.builds(hint, **{field.name: anything_of(hints[field.name]) for field in fields(hint) if field.init})
     inner = get_args(hint)
@@ -316,14 +317,14 @@ def test_a_killed_process_loses_nothing_it_had_logged(tmp_path: Path) -> None:
 def test_sync_reaches_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     log = Log(tmp_path / "e.jsonl")
     synced: list[int] = []
-    monkeypatch.setattr(log_module.os, "fsync", synced.append)
+    monkeypatch.setattr(os, "fsync", synced.append)
     log.sync()
     assert synced == [log._file.fileno()]
 
     def broken(fd: int) -> None:
         raise OSError(errno.EIO, "Input/output error")
 
-    monkeypatch.setattr(log_module.os, "fsync", broken)
+    monkeypatch.setattr(os, "fsync", broken)
     with pytest.raises(RunUnwritable):
         log.sync()
     log.close()

@@ -21,9 +21,11 @@ from proofset.training.mixture import (
     Folded,
     arms,
     balanced_log_loss,
+    best_offset,
     choose,
+    leaned,
     mix,
-    validation_loss,
+    validation_predictions,
 )
 from proofset.training.trainers import Vectors
 
@@ -36,6 +38,11 @@ def folded(vectors: NDArray[np.float64], labels: Sequence[str], folds: Sequence[
 
 def nothing(d: int) -> Folded:
     return folded(np.zeros((0, d)), [], [])
+
+
+def loss_of(records: Folded, added: Folded, *, strength: float) -> float:
+    predicted = validation_predictions(LINEAR, records, added, strength=strength, weight=1.0)
+    return balanced_log_loss(predicted, records.labels, sorted(set(records.labels)))
 
 
 def cloud(n: int, label: str, seed: int, spread: float = 0.8) -> tuple[NDArray[np.float64], list[str]]:
@@ -90,7 +97,7 @@ def test_an_added_record_trains_only_while_its_unseen_fold_validates() -> None:
     records, witness = organic(), Witness()
     marks = np.array([100.0, 101.0, 102.0, 105.0, 109.0])[:, None] * np.ones((1, 4))
     added = folded(marks, ["rare"] * 5, [0, 1, 1, SEEN_ALL, ALWAYS_ALLOWED])
-    validation_loss(witness, records, added, strength=1.0, weight=0.5)
+    validation_predictions(witness, records, added, strength=1.0, weight=0.5)
     assert len(witness.shown) == 5
     for fold, (vectors, labels, weights, _) in enumerate(witness.shown):
         assert len(vectors) == len(labels) == len(weights)
@@ -107,7 +114,7 @@ def test_the_organic_arm_searches_strengths_only_and_finds_the_best() -> None:
     chosen = choose(witness, records, nothing(4), strengths=strengths, weights=[1.0, 0.1])
     assert sorted({call[3] for call in witness.shown}) == strengths
     assert len(witness.shown) == 15
-    losses = {s: validation_loss(LINEAR, records, nothing(4), strength=s, weight=1.0) for s in strengths}
+    losses = {s: loss_of(records, nothing(4), strength=s) for s in strengths}
     assert chosen.strength == min(losses, key=lambda s: losses[s])
     assert chosen.loss == pytest.approx(min(losses.values()))
     assert chosen.weight == 1.0
@@ -123,7 +130,7 @@ def test_good_additions_get_a_large_weight_and_mislabelled_ones_the_smallest() -
     worst = choose(LINEAR, records, bad, strengths=[1.0, 10.0], weights=weights)
     alone = choose(LINEAR, records, nothing(4), strengths=[1.0, 10.0], weights=weights)
     assert best.weight > worst.weight == 0.01
-    forced = validation_loss(LINEAR, records, bad, strength=1.0, weight=1.0)
+    forced = loss_of(records, bad, strength=1.0)
     assert best.loss < alone.loss < forced
 
 
@@ -142,3 +149,35 @@ def test_log_loss_is_the_mean_of_class_means_and_floored() -> None:
     assert loss == pytest.approx((np.log(2) + np.log(4)) / 2)
     certain = balanced_log_loss(np.array([[0.0, 1.0], [0.0, 1.0]]), ["a", "b"], ["a", "b"])
     assert certain == pytest.approx(-np.log(PROBABILITY_FLOOR) / 2)
+
+
+def test_leaning_moves_the_log_odds_of_the_edge_and_nothing_else() -> None:
+    before = np.array([[0.2, 0.3, 0.5], [0.9, 0.05, 0.05]])
+    after = leaned(before, ["a", "b", "edge"], {"edge"}, 1.5)
+    assert after.sum(axis=1) == pytest.approx([1, 1])
+    assert np.log(after[:, 2] / after[:, 0]) == pytest.approx(np.log(before[:, 2] / before[:, 0]) + 1.5)
+    assert after[:, 0] / after[:, 1] == pytest.approx(before[:, 0] / before[:, 1])
+    assert leaned(before, ["a", "b", "edge"], {"edge"}, 0.0) == pytest.approx(before)
+
+
+def test_the_offset_is_the_smallest_that_gives_the_best_mean_recall() -> None:
+    classes, labels = ["edge", "rest"], ["edge"] * 3 + ["rest"] * 3
+    edge_probability = np.array([0.45, 0.40, 0.9, 0.1, 0.2, 0.3])
+    predicted = np.column_stack([edge_probability, 1 - edge_probability])
+    offset = best_offset(predicted, labels, classes, {"edge"})
+    assert offset == 0.5  # log(0.6 / 0.4) is 0.41; log(0.7 / 0.3), where the rest begins to suffer, is 0.85
+    assert best_offset(predicted, labels, classes, set()) == 0.0
+    certain = np.array([[0.9, 0.1]] * 3 + [[0.1, 0.9]] * 3)
+    assert best_offset(certain, labels, classes, {"edge"}) == 0.0
+
+
+def test_every_arm_may_move_its_threshold() -> None:
+    rng = np.random.default_rng(5)
+    vectors = np.concatenate([rng.normal(size=(60, 4)) + 0.9, rng.normal(size=(12, 4)) - 0.2])
+    records = folded(vectors, ["common"] * 60 + ["rare"] * 12, [row % 4 for row in range(72)])
+    free = choose(LINEAR, records, nothing(4), strengths=[1.0], weights=[1.0], edge={"rare"})
+    fixed = choose(LINEAR, records, nothing(4), strengths=[1.0], weights=[1.0])
+    assert (fixed.offset, free.loss) == (0.0, fixed.loss)
+    predicted = validation_predictions(LINEAR, records, nothing(4), strength=1.0, weight=1.0)
+    assert free.offset == best_offset(predicted, records.labels, ["common", "rare"], {"rare"})
+    assert f"{free.offset:+g}" in free.words()

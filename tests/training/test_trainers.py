@@ -130,9 +130,14 @@ def test_loading_something_else_is_an_input_error(tmp_path: Path) -> None:
             LinearHead.load(tmp_path / name)
 
 
-def test_the_trainer_is_found_by_name_and_fits_the_seam() -> None:
-    assert find("trainers", "linear") is train_linear
-    assert list(signature(train_linear).parameters) == list(signature(Trainer.__call__).parameters)[1:]
+def test_the_trainer_is_found_by_name_and_fits_the_seam(tmp_path: Path) -> None:
+    trainer = find("trainers", "linear")
+    assert list(signature(trainer.__call__).parameters) == list(signature(Trainer.__call__).parameters)[1:]
+    vectors, labels = np.array([[0.0, 1.0], [1.0, 0.0]] * 4), ["a", "b"] * 4
+    head = trainer(vectors, labels, np.ones(8), strength=2.0)
+    assert head.coef == pytest.approx(train_linear(vectors, labels, np.ones(8), strength=2.0).coef)
+    head.save(tmp_path / "head.npz")
+    assert trainer.load(tmp_path / "head.npz").predict(vectors) == pytest.approx(head.predict(vectors))
 
 
 @dataclass(kw_only=True)

@@ -116,22 +116,23 @@ def _reading(measure: Measure, style: Any) -> str:
 
 
 def _figure(name: str, title: str, draw: Callable[[int], tuple[Figure, dict[str, str]]]) -> str:
-    """Both drawings of a figure as one HTML fragment."""
+    """Both drawings of a figure as one HTML fragment, whatever plot settings the reader's machine has."""
+    from matplotlib import rc_context, style
+
     parts = []
     for kind, width in (("wide", WIDE), ("narrow", NARROW)):
-        figure, texts = draw(width)
-        parts.append(f'<div class="{kind}">{_svg(figure, f"{name}-{kind}", title, texts)}</div>')
+        ident = f"{name}-{kind}"
+        with style.context("default", after_reset=True), rc_context({"svg.fonttype": "none", "svg.hashsalt": ident}):
+            figure, texts = draw(width)
+            parts.append(f'<div class="{kind}">{_svg(figure, ident, title, texts)}</div>')
     return f'<div class="figure">{"".join(parts)}</div>'
 
 
 def _svg(figure: Figure, ident: str, title: str, texts: dict[str, str]) -> str:
     """The figure as an SVG element: own ids, page colours, page fonts, nothing that tells time or place."""
-    from matplotlib import rc_context
-
     buffer = io.StringIO()
     nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
-    with rc_context({"svg.fonttype": "none", "svg.hashsalt": ident}):
-        figure.savefig(buffer, format="svg", transparent=True, metadata=nothing)
+    figure.savefig(buffer, format="svg", transparent=True, metadata=nothing)
     svg = buffer.getvalue()
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->", "", svg, flags=re.DOTALL)

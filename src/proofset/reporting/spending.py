@@ -24,7 +24,7 @@ class Engine:
     usd: Decimal = Decimal(0)
     """Of the priced calls alone."""
     unpriced: int = 0
-    """Calls whose price nobody knows; they are not in ``usd``."""
+    """Calls whose price nobody knows; they are not in ``usd``. A replay of a stored reply costs nothing again."""
     bases: tuple[UsageBasis, ...] = ()
 
 
@@ -71,7 +71,7 @@ def fold_spending(events: Sequence[Event]) -> Spending:
             output_tokens=known.output_tokens + usage.output_tokens,
             core_seconds=known.core_seconds + usage.core_seconds,
             usd=known.usd + (usage.usd or Decimal(0)),
-            unpriced=known.unpriced + (usage.usd is None),
+            unpriced=known.unpriced + (usage.usd is None and usage.basis is not UsageBasis.REPLAY),
             bases=known.bases if usage.basis in known.bases else (*known.bases, usage.basis),
         )
     return Spending(engines=tuple(engines.values()))

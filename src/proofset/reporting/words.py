@@ -181,7 +181,7 @@ def shown(measure: Measure | None, style: Style = "number") -> Shown:
 def style_of(measure: Measure) -> Style:
     """How a measure of any kind is best read: shares as percentages, counts as counts, the rest as plain numbers."""
     unit = measure.unit.casefold()
-    if any(word in unit for word in ("share", "rate", "probability", "%")):
+    if {"share", "rate", "probability"} & set(unit.split()):
         return "percent"
     return "count" if unit in {"records", "texts", "items"} else "number"
 

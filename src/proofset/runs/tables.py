@@ -60,11 +60,18 @@ def write_rows(path: Path, rows: Sequence[T], noun: type[T] | None = None) -> No
     noun = noun or (type(rows[0]) if rows else None)
     if noun is None:
         raise InputError("no rows, and nothing says what they would be", hint="pass the class as well")
+    if strangers := {type(row).__name__ for row in rows} - {noun.__name__}:
+        raise InputError(
+            f"{path.name}: {', '.join(strangers)} cannot be written among {noun.__name__}",
+            hint="give each noun a file of its own",
+        )
     try:
         plain = codec(noun).dump_python(list(rows), mode="json", warnings="error")
         table = pa.Table.from_pylist(plain, schema=schema_of(noun))
-        pq.write_table(table, path, compression="zstd", write_page_checksum=True)
-    except ValueError as error:
+        # Given a path, pyarrow removes whatever lies there when it fails; given a file, it leaves that to the caller.
+        with path.open("wb") as out:
+            pq.write_table(table, out, compression="zstd", write_page_checksum=True)
+    except (ValueError, OverflowError) as error:
         raise InputError(
             f"{path.name}: a {noun.__name__} cannot be written: {error}",
             hint="give plain values, and texts that UTF-8 can hold",

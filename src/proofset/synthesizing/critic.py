@@ -9,21 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from proofset.config import Critic
 from proofset.nouns.candidate import SEEN_ALL, Brief, Candidate, Decision, Verdict
-from proofset.plugins import Head
 
 Encode = Callable[[Sequence[str]], Any]
 """Texts to features of shape ``(n, d)``, dense or sparse."""
 
 
 class SparseHead:
-    """Class-balanced logistic regression over sparse features; a Head like any other."""
+    """Class-balanced logistic regression over sparse features, with a Head's face."""
 
     def __init__(self, features: Any, labels: Sequence[str], strength: float) -> None:
         """Fit to features of shape ``(n, d)``; ``strength`` is the inverse of regularisation."""
@@ -33,13 +32,26 @@ class SparseHead:
         self._model.fit(features, labels)
         self.classes = tuple(str(name) for name in self._model.classes_)
 
-    def predict(self, features: Any) -> NDArray[np.float64]:
+    def predict(self, vectors: Any) -> NDArray[np.float64]:
         """Class probabilities of shape ``(n, n_classes)``."""
-        return np.asarray(self._model.predict_proba(features))
+        return np.asarray(self._model.predict_proba(vectors))
 
 
-Fit = Callable[[Any, Sequence[str]], Head]
-"""Features of shape ``(n, d)`` and labels to a Head."""
+class Voice(Protocol):
+    """What the critic asks of a classifier; a Head is one."""
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Label names, in the order of the columns of ``predict``."""
+        ...
+
+    def predict(self, vectors: Any) -> NDArray[np.float64]:
+        """Class probabilities of shape ``(n, n_classes)``."""
+        ...
+
+
+Fit = Callable[[Any, Sequence[str]], Voice]
+"""Features of shape ``(n, d)`` and labels to a classifier."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +61,7 @@ class HeadView:
     name: str
     encode: Encode
     labels: tuple[str, ...]
-    heads: Mapping[int, Head]
+    heads: Mapping[int, Voice]
 
     def probabilities(self, texts: Sequence[str], unseen_fold: int) -> NDArray[np.float64]:
         """Label probabilities of shape ``(n, n_labels)``; a label the head never saw gets 0."""
@@ -63,7 +75,7 @@ class HeadView:
 def head_view(name: str, encode: Encode, fit: Fit, organic: OrganicTexts) -> HeadView:
     """Fit a head on all organic records, and one for each fold without it."""
     features = encode(organic.texts)
-    heads: dict[int, Head] = {}
+    heads: dict[int, Voice] = {}
     for fold in (SEEN_ALL, *sorted(set(organic.folds))):
         rows = np.flatnonzero(np.asarray(organic.folds) != fold)
         labels = [organic.labels[row] for row in rows]

@@ -6,7 +6,7 @@ and the plain arms search the strengths; the arm with a chosen weight searches s
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,6 +31,8 @@ JUDGED_WEIGHTED = "judged-weighted"
 
 ALWAYS_ALLOWED = -1
 """``unseen_fold`` of an added record that no organic record went into, such as a definition."""
+OFFSETS = tuple(number / 10 for number in range(-20, 21))
+"""Nats that the edge labels' log odds may be moved by: from an eighth of the odds to eight times."""
 PROBABILITY_FLOOR = 1e-4
 """Smallest probability in the log loss: a class that a training part lacks costs much, but not without limit."""
 
@@ -95,10 +97,13 @@ class Chosen:
     """Of an added record against an organic one."""
     loss: float
     """Class-balanced log loss in nats of organic records that the head had not seen."""
+    offset: float = 0.0
+    """Nats added to the log odds of the edge labels before the most probable label is taken; see ``leaned``."""
 
     def words(self) -> str:
         """For people and for ``Checkpoint.settings``."""
-        return f"strength {self.strength:g}, added weight {self.weight:g} (validation loss {self.loss:.4f})"
+        settings = f"strength {self.strength:g}, added weight {self.weight:g}, edge offset {self.offset:+g}"
+        return f"{settings} (validation loss {self.loss:.4f})"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -113,9 +118,19 @@ class Folded:
 
 
 def choose(
-    train: Trainer, organic: Folded, added: Folded, *, strengths: Sequence[float], weights: Sequence[float]
+    train: Trainer,
+    organic: Folded,
+    added: Folded,
+    *,
+    strengths: Sequence[float],
+    weights: Sequence[float],
+    edge: Collection[str] = (),
 ) -> Chosen:
     """Strength and weight with the least class-balanced log loss on organic validation folds; ties go to the first.
+
+    Then the offset of the ``edge`` labels with the best mean recall over classes on the same folds. It is part of the
+    tuning of *every* arm: with few labels, recall at the edge can be had by moving a threshold, without any new text,
+    and an arm must not be credited with what its baseline was merely not allowed to do.
 
     While fold f validates, only organic records outside f and added records whose ``unseen_fold`` is f or
     ALWAYS_ALLOWED may train. An added record with ``unseen_fold == f`` was made without showing the generator any
@@ -127,13 +142,18 @@ def choose(
     if not strengths or not weights:
         raise InputError("nothing to choose from", hint="give at least one strength and one weight")
     grid = [(s, w) for s in strengths for w in (weights if len(added.labels) else weights[:1])]
-    losses = [validation_loss(train, organic, added, strength=s, weight=w) for s, w in grid]
+    predicted = [validation_predictions(train, organic, added, strength=s, weight=w) for s, w in grid]
+    classes = sorted(set(organic.labels))
+    losses = [balanced_log_loss(each, organic.labels, classes) for each in predicted]
     best = int(np.argmin(losses))
-    return Chosen(strength=grid[best][0], weight=grid[best][1], loss=losses[best])
+    offset = best_offset(predicted[best], organic.labels, classes, edge)
+    return Chosen(strength=grid[best][0], weight=grid[best][1], loss=losses[best], offset=offset)
 
 
-def validation_loss(train: Trainer, organic: Folded, added: Folded, *, strength: float, weight: float) -> float:
-    """Class-balanced log loss, in nats, of organic records predicted from the other folds plus what may join them."""
+def validation_predictions(
+    train: Trainer, organic: Folded, added: Folded, *, strength: float, weight: float
+) -> NDArray[np.float64]:
+    """Class probabilities ``(n, k)`` of organic records from the other folds plus what may join them."""
     names, extra = np.asarray(organic.labels, dtype=np.str_), np.asarray(added.labels, dtype=np.str_)
     extra_vectors = np.reshape(added.vectors, (len(extra), organic.vectors.shape[1]))
     classes, every_fold = sorted(set(organic.labels)), np.unique(organic.folds)
@@ -149,7 +169,35 @@ def validation_loss(train: Trainer, organic: Folded, added: Folded, *, strength:
             strength=strength,
         )
         predicted[inside] = probabilities(head, organic.vectors[inside], classes)
-    return balanced_log_loss(predicted, organic.labels, classes)
+    return predicted
+
+
+def leaned(
+    predicted: NDArray[np.float64], classes: Sequence[str], edge: Collection[str], offset: float
+) -> NDArray[np.float64]:
+    """Probabilities of shape ``(…, k)`` with ``offset`` nats added to the log odds of the edge classes.
+
+    With two labels it is a moved threshold; with many it is the one dial between edges and rest.
+    """
+    tilt = np.array([np.exp(offset) if name in edge else 1.0 for name in classes])
+    tilted = predicted * tilt
+    return np.asarray(tilted / tilted.sum(axis=-1, keepdims=True))
+
+
+def best_offset(
+    predicted: NDArray[np.float64], labels: Sequence[str], classes: Sequence[str], edge: Collection[str]
+) -> float:
+    """The offset among OFFSETS with the best mean recall over classes; of equals, the smallest. 0 without edges."""
+    if not set(edge) & set(classes):
+        return 0.0
+    columns = {name: column for column, name in enumerate(classes)}
+    truth = np.array([columns[label] for label in labels], dtype=np.intp)
+
+    def recall(offset: float) -> float:
+        right = leaned(np.maximum(predicted, 1e-12), classes, edge, offset).argmax(axis=1) == truth
+        return float(np.mean([right[truth == number].mean() for number in np.unique(truth)]))
+
+    return max(OFFSETS, key=lambda offset: (round(recall(offset), 12), -abs(offset)))
 
 
 def balanced_log_loss(predicted: NDArray[np.float64], labels: Sequence[str], classes: Sequence[str]) -> float:

@@ -76,6 +76,24 @@ def train_linear(vectors: Vectors, labels: Sequence[str], weights: Vectors, *, s
     return LinearHead(coef=coef, intercept=intercept, classes=tuple(str(name) for name in model.classes_))
 
 
+class LinearTrainer:
+    """The default Trainer: ``train_linear``, and the reading of what it saved."""
+
+    def __call__(
+        self, vectors: Vectors, labels: Sequence[str], weights: Vectors, *, strength: float
+    ) -> LinearHead:
+        """A LinearHead; see ``train_linear``."""
+        return train_linear(vectors, labels, weights, strength=strength)
+
+    def load(self, path: Path) -> LinearHead:
+        """The head in a checkpoint. Raises InputError when it is damaged."""
+        return LinearHead.load(path)
+
+
+linear = LinearTrainer()
+"""The trainer that studies call "linear"."""
+
+
 def _balanced(
     vectors: Vectors, labels: Sequence[str], weights: Vectors
 ) -> tuple[NDArray[np.float64], NDArray[np.str_], NDArray[np.float64]]:

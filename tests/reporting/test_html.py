@@ -1,0 +1,176 @@
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from html.parser import HTMLParser
+
+from proofset.config import Study
+from proofset.nouns.event import Event, Finished, Judged, Proposed, Spent
+from proofset.nouns.result import Usage
+from proofset.reporting import html
+
+HOSTILE = (
+    "<script>alert('x')</script>\"'><img src=x onerror=alert(1)> \u202eשלום עולם 🚀 {{ 7*7 }} \ud800\x00" + "w" * 3000
+)
+
+
+class Outline(HTMLParser):
+    """The tags, attributes and text of a page, with every open tag closed again."""
+
+    VOID = frozenset({"meta", "link", "br", "input", "img"})
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.attributes: list[tuple[str, str]] = []
+        self.words: list[str] = []
+        self.open: list[str] = []
+        self.feed(page)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes += [(name, value or "") for name, value in attrs]
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes += [(name, value or "") for name, value in attrs]
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if not {"style", "script"} & set(self.open):
+            self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.words).replace("\u00a0", " ").split())
+
+
+def test_a_whole_run_is_told_in_order(study: Study, sms: Sequence[Event]) -> None:
+    outline = Outline(html.render(study, sms))
+    assert not outline.open
+    text = outline.text
+    headings = ["Can fifteen spam", "Where the data starve", "What was made, and what was refused", "Is it viable?",
+                "What it cost", "Does it help?", "How this was made"]  # fmt: skip
+    places = [text.index(heading) for heading in headings]
+    assert places == sorted(places)
+    for fragment in (
+        "+ judged, chosen weight helps : starved slices +6.4 (+4.9 to +7.9, n = 546); elsewhere −0.2 (−0.6 to +0.2",
+        "218 / 480", "40.0 % 19.8 % to 64.3 % , n = 15", "after critic", "wrong label: 33", "briefs spent",
+        "good organic records", "proposed by SmolLM2-135M-Instruct.Q4_1.gguf", "fewer than 10 organic records",
+        "$0.0024 in all; $0.000011 for each of 218 accepted", "at $0.05 a core-hour",
+        "refused: copy-of-organic", "strength 10, weight 0.25",
+        "proofset 0.1.0 on Python 3.12.8", "3 min 34 s", "withheld on purpose",
+    ):  # fmt: skip
+        assert fragment in text, fragment
+    assert "Not done yet" not in text
+
+
+def test_same_events_same_bytes_and_time_only_when_given(study: Study, sms: Sequence[Event]) -> None:
+    assert html.render(study, sms) == html.render(study, list(sms))
+    assert "Rendered 2026-01-02" in html.render(study, [], now="2026-01-02")
+    assert "Rendered" not in html.render(study, [])
+
+
+def test_the_page_asks_nobody_for_anything(study: Study, cwe: Sequence[Event]) -> None:
+    page = html.render(study, cwe)
+    outline = Outline(page)
+    addresses = {value for name, value in outline.attributes if name in ("href", "src", "xlink:href", "action", "data")}
+    assert {each for each in addresses if not each.startswith("#")} == {"data:,"}
+    assert not re.search(r"url\((?!#)|@import|https?://", page)
+    assert {"img", "iframe", "object", "form"}.isdisjoint(outline.tags)
+    assert "default-src 'none'" in page
+
+
+def test_all_ids_are_unique(study: Study, sms: Sequence[Event]) -> None:
+    ids = [value for name, value in Outline(html.render(study, sms)).attributes if name == "id"]
+    assert len(ids) == len(set(ids))
+
+
+def test_hostile_texts_are_shown_and_do_nothing(study: Study, sms: Sequence[Event]) -> None:
+    events: list[Event] = []
+    for event in sms:
+        if isinstance(event, Proposed):
+            events.append(replace(event, candidate=replace(event.candidate, text=HOSTILE)))
+        elif isinstance(event, Judged):
+            events.append(replace(event, verdict=replace(event.verdict, critique=HOSTILE)))
+        else:
+            events.append(event)
+    events.append(Spent(usage=Usage(model=HOSTILE, stage=HOSTILE)))
+    page = html.render(study.model_copy(update={"title": HOSTILE, "question": HOSTILE}), events)
+    page.encode("utf-8")
+    outline = Outline(page)
+    assert outline.tags.count("script") == 1, "ours"
+    assert "img" not in outline.tags
+    assert not {name for name, _ in outline.attributes if name.startswith("on")}
+    assert "<script>alert('x')</script>" in outline.text
+    assert "{{ 7*7 }}" in outline.text
+    assert "\x00" not in page
+
+
+def test_the_policy_names_our_script_by_its_hash(study: Study) -> None:
+    import base64
+    import hashlib
+
+    page = html.render(study, [])
+    script = re.search(r"<script>(.*)</script>", page, flags=re.DOTALL)
+    assert script is not None
+    digest = base64.b64encode(hashlib.sha256(script.group(1).encode()).digest()).decode()
+    assert f"script-src 'sha256-{digest}'" in page.replace("&#43;", "+").replace("&#39;", "'")
+
+
+def test_a_run_that_has_only_begun_says_what_to_do_next(study: Study, early: Sequence[Event]) -> None:
+    text = Outline(html.render(study, early)).text
+    for verb in ("synthesize", "measure", "cost", "train"):
+        assert f"Not done yet: run proofset {verb}" in text
+    assert "Whether the data help is not known yet" in text
+    assert "Spam ◆ starved" in text
+
+
+def test_an_empty_run_and_an_interrupted_one_still_render(study: Study, sms: Sequence[Event]) -> None:
+    assert "Not done yet: run proofset ingest" in Outline(html.render(study, [])).text
+    cut = next(place for place, event in enumerate(sms) if isinstance(event, Finished) and event.verb == "synthesize")
+    text = Outline(html.render(study, sms[: cut - 100])).text
+    assert "The loop is not finished" in text
+    assert "still at work" in text
+    assert "Booked so far: $0.00" in text
+
+
+def test_every_prefix_of_the_log_renders(study: Study, sms: Sequence[Event]) -> None:
+    for cut in range(0, len(sms), 331):
+        assert not Outline(html.render(study, sms[:cut])).open
+
+
+def test_many_slices_fold_after_twenty(study: Study, cwe: Sequence[Event]) -> None:
+    outline = Outline(html.render(study, cwe))
+    assert "The other 50 slices" in outline.text
+    assert ("data-filter", "Find a slice") in outline.attributes
+    assert outline.text.count("CWE-503: improper") >= 1, "the last slice is folded, not lost"
+
+
+def test_contrast_of_text_is_at_least_four_and_a_half_to_one() -> None:
+    sheet = html._part("page.css")
+    blocks = re.findall(r":root \{([^}]*--paper[^}]*)\}", sheet)
+    assert len(blocks) == 3, "light, dark, print"
+    for block in blocks:
+        colours = dict(re.findall(r"--(\w+): (#[0-9a-f]{3,6})", block))
+        for ink in ("ink", "muted", "accent", "helps", "harms"):
+            for ground in ("paper", "raised"):
+                assert contrast(colours[ink], colours[ground]) >= 4.5, (ink, ground, block)
+
+
+def contrast(one: str, other: str) -> float:
+    light, dark = sorted((luminance(one), luminance(other)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
+def luminance(colour: str) -> float:
+    digits = colour[1:] if len(colour) == 7 else "".join(2 * digit for digit in colour[1:])
+    channels = [int(digits[place : place + 2], 16) / 255 for place in (0, 2, 4)]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]

@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from proofset.nouns.result import Measure
+from proofset.reporting import words
+
+NBSP = "\u00a0"
+
+
+@pytest.mark.parametrize(
+    ("amount", "expected"),
+    [
+        ("0", "$0"), ("0.00012", "$0.00012"), ("0.0000112", "$0.000011"), ("0.5", "$0.50"), ("0.999", "$1.00"),
+        ("1234.567", "$1,234.57"), ("12", "$12.00"), ("0.0096", "$0.0096"), ("-0.02", "−$0.020"),
+    ],
+)  # fmt: skip
+def test_money_keeps_two_figures_however_small(amount: str, expected: str) -> None:
+    assert words.money(Decimal(amount)) == expected
+
+
+def test_an_unknown_amount_is_a_dash_and_not_zero() -> None:
+    assert words.money(None) == "–"
+    assert words.money(Decimal("NaN")) == "–"
+
+
+@given(st.decimals(min_value="1e-12", max_value="1e9", allow_nan=False))
+def test_money_is_never_off_by_more_than_a_twentieth(amount: Decimal) -> None:
+    shown = Decimal(words.money(amount).removeprefix("$").replace(",", ""))
+    assert (
+        abs(shown - amount) <= max(amount / 18, Decimal(0)) if amount < 1 else abs(shown - amount) <= Decimal("0.005")
+    )
+
+
+def test_points_carry_a_real_sign() -> None:
+    assert [words.points(each) for each in (0.0712, -0.0041, 0.0, 0.0005, -0.0005)] == [
+        "+7.1", "−0.4", "0.0", "+0.05", "−0.05",
+    ]  # fmt: skip
+    assert words.points(0.9345, signed=False) in {"93.4", "93.5"}
+
+
+def test_percentages_and_counts() -> None:
+    assert words.percent(0.454) == f"45.4{NBSP}%"
+    assert words.percent(0.0046) == f"0.46{NBSP}%"
+    assert words.percent(1.0) == f"100{NBSP}%"
+    assert words.count(1515) == "1,515"
+    assert words.count(12345) == "12,345", "a count is exact"
+    assert words.count(12345.6) == "12,300", "an estimate is not"
+
+
+@pytest.mark.parametrize("write", [words.count, words.number, words.percent, words.points, words.duration])
+def test_what_is_not_a_number_is_a_dash(write: object) -> None:
+    assert callable(write)
+    assert [write(None), write(float("nan")), write(float("inf"))] == ["–", "–", "–"]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"), [(0.42, "0.4 s"), (38, "38 s"), (725, "12 min 5 s"), (12_000, "3 h 20 min")]
+)
+def test_durations(seconds: float, expected: str) -> None:
+    assert words.duration(seconds) == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"), [(0.00123, "0.00123"), (0.982, "0.982"), (12.34, "12.3"), (1234.0, "1,234"), (-2.0, "−2.00")]
+)
+def test_numbers_have_three_figures(value: float, expected: str) -> None:
+    assert words.number(value) == expected
+
+
+def test_a_measure_is_shown_with_interval_and_n() -> None:
+    measure = Measure(name="error", value=0.4, low=0.198, high=0.643, n=15)
+    assert str(words.shown(measure, "percent")) == f"40.0{NBSP}% (19.8{NBSP}% to 64.3{NBSP}%, n{NBSP}={NBSP}15)"
+
+
+def test_a_measure_without_value_is_a_dash_with_its_note() -> None:
+    shown = words.shown(Measure(name="x", value=None, note="too few records"))
+    assert (shown.value, shown.interval, shown.note) == ("–", "", "too few records")
+    assert words.shown(None).value == "–"
+
+
+def test_half_open_intervals_say_so() -> None:
+    assert words.interval(Measure(name="x", value=5, low=3.0), "count") == "3 or more"
+    assert words.interval(Measure(name="x", value=5, high=9.0), "count") == "at most 9"
+
+
+def test_shares_read_as_percentages_and_ratios_as_numbers() -> None:
+    assert words.style_of(Measure(name="x", value=0.1, unit="share of items")) == "percent"
+    assert words.style_of(Measure(name="x", value=3, unit="records")) == "count"
+    assert words.style_of(Measure(name="x", value=0.9, unit="ratio to organic")) == "number"
+    assert words.style_of(Measure(name="x", value=7, unit="generated texts")) == "number"
+
+
+def test_known_reasons_are_words_and_unknown_ones_stay() -> None:
+    assert words.reason("copy of organic") == "copies an organic record"
+    assert words.reason("house-rule_7") == "house rule 7"
+
+
+@given(st.text())
+def test_plain_text_can_always_be_written_and_laid_out(text: str) -> None:
+    clean = words.plain(text + "\ud800\x1b[31m\x00")
+    clean.encode("utf-8")
+    assert "\x1b" not in clean
+    assert "\x00" not in clean
+    assert len(words.plain(text, 10)) <= 10
+    assert "\n" not in words.line(text)
+    assert not {"\u202e", "\u2066"} & set(words.line(text + "\u202e\u2066"))
