@@ -12,5 +12,5 @@ for (const box of document.querySelectorAll("[data-filter]")) {
   box.prepend(input);
 }
 addEventListener("beforeprint", () => {
-  document.querySelectorAll("details").forEach((fold) => { fold.open = true; });
+  document.querySelectorAll("details:not([data-screen])").forEach((fold) => { fold.open = true; });
 });
