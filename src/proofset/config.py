@@ -183,9 +183,25 @@ class Synthesize(Section):
     opening_words: int = Field(4, ge=0)
     """Candidates continue the first 0 to this many words of an organic record."""
     heading: str = "Real examples of {title}:"
-    """Line above the examples in the prompt; ``{title}`` and ``{label}`` are filled in."""
+    """Line above the examples in the prompt; ``{title}``, ``{label}`` and ``{topic}`` are filled in."""
     headings: dict[str, str] = Field(default_factory=dict)
     """Headings of single labels, where the general one reads badly."""
+    topics: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    """Kinds of text that a label is known to have; each prompt of its slice asks for the next one, by ``{topic}``."""
+
+    @model_validator(mode="after")
+    def _check_headings(self) -> Self:
+        """Headings must be fillable, and a topic must have a place in its label's heading."""
+        for label, heading in (("", self.heading), *self.headings.items()):
+            try:
+                heading.format(title="", label="", topic="")
+            except (KeyError, IndexError, ValueError) as error:
+                what = f"headings.{label}" if label else "heading"
+                raise ValueError(f"{what}: only {{title}}, {{label}} and {{topic}} can be filled in") from error
+        for label, topics in self.topics.items():
+            if topics and "{topic}" not in self.headings.get(label, self.heading):
+                raise ValueError(f"topics.{label}: the heading of {label!r} has no {{topic}}")
+        return self
 
 
 class MeasureSettings(Section):

@@ -37,7 +37,7 @@ from proofset.reporting.words import shown
 PATH = ("ingest", "audit", "ground", "synthesize", "measure", "cost", "handoff", "train", "prove")
 """The verbs a run goes through, in order."""
 
-EDGE_ACCURACY, REST_ACCURACY, SLICE_ACCURACY = "edge accuracy", "rest accuracy", "slice accuracy"
+EDGE_MATCHED, REST_ACCURACY, SLICE_ACCURACY = "edge accuracy at equal rest", "rest accuracy", "slice accuracy"
 """Metrics of a Gain that the story tells apart by name; any other is a further pooled row."""
 
 State = Literal["done", "unfinished", "not done", "not asked for"]
@@ -74,7 +74,7 @@ class Answer:
     """None when no overall claim was recorded for the arm."""
     words: str
     edge: Gain | None
-    """Accuracy on the starved slices, pooled."""
+    """Accuracy on the starved slices, pooled, at the baseline's accuracy elsewhere: no moved threshold counts."""
     rest: Gain | None
     """Accuracy on everything else, pooled."""
 
@@ -222,7 +222,7 @@ def _proof(events: Sequence[Event]) -> Proof | None:
                 title=claim.title if claim else arm,
                 claim=claim.claim if claim else None,
                 words=claim.words if claim else "",
-                edge=gains.get((arm, "edge", EDGE_ACCURACY)),
+                edge=gains.get((arm, "edge", EDGE_MATCHED)),
                 rest=gains.get((arm, "rest", REST_ACCURACY)),
             )
         )

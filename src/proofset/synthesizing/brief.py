@@ -110,16 +110,19 @@ class Composer:
         openers = anchors[self.settings.anchors :]
         if len(openers) < min(FEWEST_OPENERS, len(anchors) // 2):
             shown, openers = anchors[: -(-len(anchors) // 2)], anchors[-(-len(anchors) // 2) :]
-        return _Head(self._render(shown), shown, openers or shown, unseen)
+        return _Head(self._render(shown, number), shown, openers or shown, unseen)
 
-    def _render(self, anchors: tuple[Anchor, ...]) -> str:
+    def _render(self, anchors: tuple[Anchor, ...], number: int) -> str:
+        topics = self.settings.topics.get(self.quota.label, ("",))
         heading = self.settings.headings.get(self.quota.label, self.settings.heading)
         template = files("proofset.synthesizing").joinpath("prompts/completion.md").read_text(encoding="utf-8")
         evidence = "".join(f"{passage.text}\n" for passage in self.evidence.passages)
         examples = "\n".join(f"- {' '.join(anchor.text.split())}" for anchor in anchors)
         return template.format(
             evidence=evidence,
-            heading=heading.format(title=self.title or self.quota.slice, label=self.quota.label),
+            heading=heading.format(
+                title=self.title or self.quota.slice, label=self.quota.label, topic=topics[number % len(topics)]
+            ),
             examples=examples,
         )
 

@@ -15,8 +15,9 @@ from proofset.config import Prove
 from proofset.errors import InputError
 from proofset.nouns.result import Arm, ArmClaim, Better, Claim, Gain, Measure
 from proofset.stats import minimum_detectable, percentile_interval
+from proofset.training.matching import matched_accuracy, resampled_matched
 from proofset.training.scoring import (
-    EDGE_ACCURACY,
+    EDGE_MATCHED,
     EDGE_PRECISION,
     MACRO_F1,
     REST_ACCURACY,
@@ -37,8 +38,8 @@ UNITS = {MACRO_F1: "F1", EDGE_PRECISION: "average precision"}
 MINIMUM_GROUPS = 6
 """Held-out groups an interval needs, and groups on which two arms must differ before a row claims anything: with five
 or fewer not even an exact sign test could reach a two-sided 5 %, and a bootstrap of so few is too narrow."""
-PRECISION_RESAMPLES = 400
-"""Resamples behind average precision, which has to sort; the other metrics take ``settings.resamples``."""
+SORTED_RESAMPLES = 400
+"""Resamples behind the two metrics that have to sort; the others take ``settings.resamples``."""
 
 
 def gains(
@@ -53,10 +54,10 @@ def gains(
     """Every row of every arm against ``baseline``, arm by arm. ``edge`` holds the labels of the starved slices.
 
     Rows: accuracy on edge items, on the rest and on all; accuracy of each edge slice; macro-F1 (mean over labels of
-    2 TP / (2 TP + FP + FN)); and edge average precision (mean over edge labels of the one-vs-rest area under precision
-    and recall, on all items). The last needs no threshold: with two labels, accuracy on the edge can be *bought* by
-    moving the threshold, at the cost of the rest, and only a better ranking raises average precision. It lies when the
-    edge is rarer or commoner in the held-out set than in life.
+    2 TP / (2 TP + FP + FN)); edge average precision (mean over edge labels of the one-vs-rest area under precision and
+    recall, on all items); and edge accuracy at equal rest (``matching``), on which the claim rests. Accuracy on the
+    edge can be *bought* by moving a threshold, at the cost of the rest; the last two cannot. Average precision lies
+    when the edge is rarer or commoner in the held-out set than in life.
 
     A score is the mean over seeds. Differences are paired by item and seed; intervals come from the hierarchical
     bootstrap of held-out groups and seeds (see ``stats.hierarchical_bootstrap``). A row helps when its interval lies
@@ -69,13 +70,19 @@ def gains(
     for predictions in arms:
         _check(predictions, baseline, len(truth))
     scores = np.stack([observed_scores(bench, predictions) for predictions in arms])
-    draws = resampled_differences(bench, arms, settings.resamples, seed)
-    precision = resampled_precision(bench, arms, min(PRECISION_RESAMPLES, settings.resamples), seed)
+    metrics = [row.metric for row in bench.rows]
+    once = np.ones((1, len(truth)), dtype=np.float32)
+    scores[:, metrics.index(EDGE_MATCHED)] = matched_accuracy(bench, arms, once)[:, 0].mean(axis=1)
+    draws, few = resampled_differences(bench, arms, settings.resamples, seed), min(SORTED_RESAMPLES, settings.resamples)
+    by_sorting = {
+        EDGE_PRECISION: resampled_precision(bench, arms, few, seed),
+        EDGE_MATCHED: resampled_matched(bench, arms, few, seed),
+    }
     found = []
     for number, predictions in enumerate(others):
         change, differs = changes(bench, baseline, predictions)
         for index, row in enumerate(bench.rows):
-            drawn = precision[number] if row.metric == EDGE_PRECISION else draws[number, index]
+            drawn = by_sorting[row.metric][number] if row.metric in by_sorting else draws[number, index]
             differing = discordant(bench, row, change, differs)
             difference = _difference(row, float(scores[number + 1, index] - scores[0, index]), drawn, differing)
             pair = scores[[0, number + 1], index]
@@ -104,8 +111,14 @@ def _difference(row: Row, value: float, drawn: NDArray[np.float64], differing: i
     else:
         note = f"{row.n_groups} held-out groups, too few for an interval" if n else "no held-out items"
     return Measure(
-        name=row.metric, value=value if n else None, low=low, high=high, n=n,
-        unit=UNITS.get(row.metric, "share of items"), better=Better.HIGHER, note=note,
+        name=row.metric,
+        value=value if n else None,
+        low=low,
+        high=high,
+        n=n,
+        unit=UNITS.get(row.metric, "share of items"),
+        better=Better.HIGHER,
+        note=note,
     )
 
 
@@ -130,8 +143,15 @@ def _gain(
         elif differing >= MINIMUM_GROUPS and difference.high < 0:
             claim = Claim.HARMS
     return Gain(
-        arm=arm.arm, baseline=baseline.arm, slice=row.slice, metric=row.metric, baseline_score=before, score=after,
-        difference=difference, claim=claim, minimum_detectable=detectable,
+        arm=arm.arm,
+        baseline=baseline.arm,
+        slice=row.slice,
+        metric=row.metric,
+        baseline_score=before,
+        score=after,
+        difference=difference,
+        claim=claim,
+        minimum_detectable=detectable,
     )
 
 
@@ -144,13 +164,13 @@ def claims(gains: Sequence[Gain], arms: Sequence[Arm], margin: float) -> tuple[A
 def arm_claim(gains: Sequence[Gain], arm: Arm, margin: float) -> ArmClaim:
     """Whether an arm helps: better on the edges *and* not worse elsewhere by ``margin``, a share of items in (0, 1).
 
-    It HARMS when the edges are shown to be worse, or when the rest is (interval below 0) by more than the margin at the
+    Better on the edges means at equal rest (EDGE_MATCHED), so that no arm is credited with a moved threshold. It HARMS when the edges are shown to be worse, or when the rest is (interval below 0) by more than the margin at the
     point estimate: a gain on the edges does not excuse that. It HELPS when the edges are shown to be better and the
     rest is non-inferior: the lower end of its interval lies above −margin, or there is no rest. Else it is NOT SHOWN,
     and the words say which half is missing. An arm with a useless corpus "helps" in 0 to 3 % of simulations; of several
     arms, the one to believe was named before the held-out set was opened.
     """
-    edge, rest = (_row(gains, arm.name, metric) for metric in (EDGE_ACCURACY, REST_ACCURACY))
+    edge, rest = (_row(gains, arm.name, metric) for metric in (EDGE_MATCHED, REST_ACCURACY))
     no_rest = rest.difference.value is None
     spared = no_rest or (rest.difference.low is not None and rest.difference.low > -margin)
     worse = rest.claim is Claim.HARMS and (rest.difference.value or 0.0) < -margin
@@ -164,7 +184,7 @@ def arm_claim(gains: Sequence[Gain], arm: Arm, margin: float) -> ArmClaim:
         missing = [] if edge.claim is Claim.HELPS else ["a gain on the edges"]
         missing += [] if spared else ["no harm to the rest"]
         claim, verdict = Claim.NOT_SHOWN, f"not shown: {' and '.join(missing)}"
-    words = f"{verdict}; edges {_points(edge.difference)}, {at_rest}{_detectable(edge, claim)}"
+    words = f"{verdict}; edges at equal rest {_points(edge.difference)}, {at_rest}{_detectable(edge, claim)}"
     return ArmClaim(arm=arm.name, title=arm.title, claim=claim, words=words)
 
 

@@ -17,6 +17,7 @@ from proofset.stats import group_numbers, resampled_blocks
 EDGE, REST, ALL = "edge", "rest", "all"
 EDGE_ACCURACY, REST_ACCURACY, ACCURACY = "edge accuracy", "rest accuracy", "accuracy"
 SLICE_ACCURACY, MACRO_F1, EDGE_PRECISION = "slice accuracy", "macro-F1", "edge average precision"
+EDGE_MATCHED = "edge accuracy at equal rest"
 
 Floats = NDArray[np.floating]
 
@@ -71,7 +72,12 @@ def bench_of(classes: tuple[str, ...], truth: Sequence[str], groups: Sequence[st
     edges = tuple(column for column, label in enumerate(classes) if label in edge)
     rest = tuple(column for column in range(len(classes)) if column not in edges)
     everything = tuple(range(len(classes)))
-    named = [(EDGE, EDGE_ACCURACY, edges), (REST, REST_ACCURACY, rest), (ALL, ACCURACY, everything)]
+    named = [
+        (EDGE, EDGE_MATCHED, edges),
+        (EDGE, EDGE_ACCURACY, edges),
+        (REST, REST_ACCURACY, rest),
+        (ALL, ACCURACY, everything),
+    ]
     named += [(classes[column], SLICE_ACCURACY, (column,)) for column in edges]
     named += [(ALL, MACRO_F1, everything), (EDGE, EDGE_PRECISION, edges)]
     rows = []
@@ -197,6 +203,6 @@ def changes(
 
 def discordant(bench: Bench, row: Row, change_N: NDArray[np.float64], differs_N: NDArray[np.bool_]) -> int:
     """Groups of the row's items on which two arms differ: in what they get right, or in scores where those count."""
-    if row.metric == EDGE_PRECISION:
+    if row.metric in (EDGE_PRECISION, EDGE_MATCHED):
         return len(np.unique(bench.groups[row.items & differs_N]))
     return int(np.count_nonzero(np.bincount(bench.groups[row.items], weights=change_N[row.items])))

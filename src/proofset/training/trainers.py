@@ -79,9 +79,7 @@ def train_linear(vectors: Vectors, labels: Sequence[str], weights: Vectors, *, s
 class LinearTrainer:
     """The default Trainer: ``train_linear``, and the reading of what it saved."""
 
-    def __call__(
-        self, vectors: Vectors, labels: Sequence[str], weights: Vectors, *, strength: float
-    ) -> LinearHead:
+    def __call__(self, vectors: Vectors, labels: Sequence[str], weights: Vectors, *, strength: float) -> LinearHead:
         """A LinearHead; see ``train_linear``."""
         return train_linear(vectors, labels, weights, strength=strength)
 
