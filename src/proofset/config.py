@@ -7,10 +7,11 @@ written explicitly wins. Secrets are named by environment variable, never stored
 from __future__ import annotations
 
 import tomllib
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from proofset.errors import ConfigError
 
@@ -186,6 +187,28 @@ class Synthesize(Section):
     """Line above the examples in the prompt; ``{title}``, ``{label}`` and ``{topic}`` are filled in."""
     headings: dict[str, str] = Field(default_factory=dict)
     """Headings of single labels, where the general one reads badly."""
+
+    @field_validator("heading", "headings")
+    @classmethod
+    def _can_be_filled_in(cls, given: Any) -> Any:
+        for heading in [given] if isinstance(given, str) else given.values():
+            try:
+                heading.format(title="", label="")
+            except (AttributeError, IndexError, KeyError, ValueError) as error:
+                raise ValueError(f"{heading!r}: only {{title}} and {{label}} are filled in; {{{{ is a brace") from error
+        return given
+
+    @field_validator("budget_usd")
+    @classmethod
+    def _is_money(cls, given: str) -> str:
+        try:
+            sound = not given or Decimal(given) >= 0
+        except InvalidOperation:
+            sound = False
+        if not sound or not (not given or Decimal(given).is_finite()):
+            raise ValueError(f'{given!r} is no amount of money; write for example "2.50"')
+        return given
+
     topics: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     """Kinds of text that a label is known to have; each prompt of its slice asks for the next one, by ``{topic}``."""
 
@@ -280,7 +303,8 @@ class Study(Section):
     @classmethod
     def _apply_effort(cls, data: Any) -> Any:
         """Fill in what the effort sets and the study leaves out."""
-        if not isinstance(data, dict) or (effort := data.get("effort", "standard")) not in EFFORT:
+        effort = data.get("effort", "standard") if isinstance(data, dict) else None
+        if not isinstance(effort, str) or effort not in EFFORT:
             return data
         filled = dict(data)
         for section, defaults in EFFORT[effort].items():

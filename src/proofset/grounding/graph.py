@@ -32,7 +32,7 @@ class Graph:
         self._by_node: dict[str, list[Fact]] = defaultdict(list)
         self._linked: dict[str, set[str]] = defaultdict(set)
         for fact in known:
-            for node, other in ((fact.subject, fact.object), (fact.object, fact.subject)):
+            for node, other in {(fact.subject, fact.object), (fact.object, fact.subject)}:  # a set: a loop counts once
                 self._by_node[node].append(fact)
                 self._linked[node].add(other)
 

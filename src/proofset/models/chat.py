@@ -7,6 +7,7 @@ never accept is refused at once. The key is read from the environment when a cal
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import random
 from pathlib import Path
@@ -27,12 +28,12 @@ class EndpointChat:
     def __init__(self, settings: Model, path: Path | None = None) -> None:
         """Remember where to call; nothing is sent yet. Raises ConfigError when base_url, model or key are missing."""
         del path  # a server needs no file
-        if not settings.base_url or not settings.model:
+        if not settings.base_url.startswith(("http://", "https://")) or not settings.model:
             raise ConfigError(
                 "synthesize.model: engine 'chat' needs base_url and model",
                 hint='for example base_url = "http://127.0.0.1:8000/v1" and model = "my-model"',
             )
-        if settings.api_key_env and not os.environ.get(settings.api_key_env):
+        if settings.api_key_env and not _key(settings):
             raise ConfigError(
                 f"synthesize.model.api_key_env: the environment variable {settings.api_key_env} is not set",
                 hint=f"export {settings.api_key_env}=…",
@@ -46,7 +47,7 @@ class EndpointChat:
         """The server's continuation of the prompt."""
         for attempt in range(TRIES):
             try:
-                return _read(await self._post(_payload(request, self._settings.model)), self.name)
+                return await self._ask(_payload(request, self._settings.model))
             except ModelError as error:
                 if not error.retryable or attempt == TRIES - 1:
                     raise
@@ -55,7 +56,7 @@ class EndpointChat:
             await asyncio.sleep(random.uniform(0, ceiling) if pause is None else min(pause, LONGEST_PAUSE_S))  # noqa: S311 (jitter, not a secret)
         raise AssertionError("the last attempt returns or raises")
 
-    async def _post(self, payload: dict[str, Any]) -> dict[str, Any]:
+    async def _ask(self, payload: dict[str, Any]) -> Reply:
         import aiohttp
 
         settings = self._settings
@@ -63,20 +64,19 @@ class EndpointChat:
             timeout = aiohttp.ClientTimeout(total=settings.timeout_s)
             connector = aiohttp.TCPConnector(limit=settings.slots)
             self._session = aiohttp.ClientSession(timeout=timeout, connector=connector, trust_env=True)
-        key = os.environ.get(settings.api_key_env, "") if settings.api_key_env else ""
+        key = _key(settings)
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         url = settings.base_url.rstrip("/") + "/completions"
         try:
             async with self._session.post(url, json=payload, headers=headers) as answer:
-                _check_status(answer.status, await answer.text(), answer.headers.get("Retry-After"), self.name)
-                try:
-                    return dict(await answer.json(content_type=None))
-                except (ValueError, TypeError) as error:
-                    raise ReplyUnreadable(f"{self.name}: the answer is not a JSON object") from error
+                body = await answer.text(errors="replace")
         except (aiohttp.ClientError, TimeoutError) as error:
             raise ModelUnavailable(
                 f"{self.name}: {type(error).__name__}: {error}", hint="is the server up, and base_url right?"
             ) from error
+        shown = " ".join((body.replace(key, "[key]") if key else body).split())[:300]  # some servers repeat the key
+        _check_status(answer.status, shown, answer.headers.get("Retry-After"), self.name)
+        return _read(body, shown, self.name)
 
     async def close(self) -> None:
         """Drop the connections."""
@@ -85,14 +85,19 @@ class EndpointChat:
             await session.close()
 
 
-def _check_status(status: int, body: str, retry_after: str | None, name: str) -> None:
+def _key(settings: Model) -> str:
+    """The key, without the line end that a secret out of a file often has."""
+    return os.environ.get(settings.api_key_env, "").strip() if settings.api_key_env else ""
+
+
+def _check_status(status: int, shown: str, retry_after: str | None, name: str) -> None:
     """Raise the error that fits an HTTP status; return for success."""
     if status < 400:
         return
-    message = f"{name}: HTTP {status}: {' '.join(body.split())[:300]}"
+    message = f"{name}: HTTP {status}: {shown}"
     if status == 429 or status >= 500 or status == 408:
         error = ModelUnavailable(message, hint="the server is over its limits or failing")
-        if retry_after is not None and retry_after.replace(".", "", 1).isdigit():
+        if retry_after is not None and retry_after.replace(".", "", 1).isdecimal():
             error.retry_after_s = float(retry_after)
         raise error
     hint = "check the key" if status in (401, 403) else "check base_url, model name and request"
@@ -111,12 +116,14 @@ def _payload(request: Request, model: str) -> dict[str, Any]:
     }
 
 
-def _read(answer: dict[str, Any], name: str) -> Reply:
+def _read(body: str, shown: str, name: str) -> Reply:
+    """The completion in a server's answer; ``shown`` is what an error may quote of it."""
     try:
+        answer = json.loads(body)
         choice, usage = answer["choices"][0], answer.get("usage") or {}
         details = usage.get("prompt_tokens_details") or {}
         return Reply(
-            text=str(choice["text"]),
+            text=choice["text"].encode("utf-8", "replace").decode(),  # JSON can hold half a surrogate pair, text cannot
             finish=str(choice.get("finish_reason") or "stop"),
             usage=Usage(
                 model=name,
@@ -126,6 +133,5 @@ def _read(answer: dict[str, Any], name: str) -> Reply:
                 output_tokens=int(usage.get("completion_tokens", 0)),
             ),
         )
-    except (KeyError, IndexError, TypeError, ValueError) as error:
-        shown = " ".join(str(answer).split())[:300]
+    except (AttributeError, IndexError, KeyError, RecursionError, TypeError, ValueError) as error:
         raise ReplyUnreadable(f"{name}: not a completion: {shown}", hint="does it speak /v1/completions?") from error

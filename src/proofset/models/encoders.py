@@ -28,13 +28,17 @@ class StaticEncoder:
         from safetensors.numpy import load_file
         from tokenizers import Tokenizer
 
-        weights, tokenizer = next(folder.glob("*.safetensors"), None), next(folder.glob("*.json"), None)
+        # [!.]: the cache keeps a hidden JSON file of its own beside them
+        weights, tokenizer = (next(iter(sorted(folder.glob(f"[!.]*.{end}"))), None) for end in ("safetensors", "json"))
         if weights is None or tokenizer is None:
             raise ConfigError(
                 f"{folder}: needs one .safetensors and one tokenizer .json file",
                 hint="proofset fetch static-embeddings",
             )
-        (self._vectors,) = load_file(weights).values()  # (n_tokens, d)
+        tables = list(load_file(weights).values())
+        if len(tables) != 1 or tables[0].ndim != 2:
+            raise ConfigError(f"{weights}: needs one table of token vectors", hint="proofset fetch static-embeddings")
+        (self._vectors,) = tables  # (n_tokens, d)
         self._tokenizer = Tokenizer.from_file(str(tokenizer))
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()

@@ -78,16 +78,19 @@ class _Engine:
         params.verbosity = -1
         self.server: Any = xllamacpp.Server(params)
         self.head = ""
+        self._busy = threading.Lock()
 
     def complete(self, request: Request) -> dict[str, Any]:
         """llama.cpp's answer as it gives it."""
         head = request.prompt[: request.shared_chars]
-        if head and head != self.head:
-            self._evaluate(" ")  # shares no token with any prompt, so it empties the cache
-            self._evaluate(head)
-            self.head = head
-        self._evaluate(head or " ")
-        return dict(self.server.handle_completions(_payload(request)))
+        with self._busy:  # a cancelled call goes on in its thread, and nobody may meddle with its cache
+            if head != self.head:
+                self._evaluate(" ")  # shares no token with any prompt, so it empties the cache
+                if head:
+                    self._evaluate(head)
+                self.head = head
+            self._evaluate(head or " ")
+            return dict(self.server.handle_completions(_payload(request)))
 
     def _evaluate(self, prompt: str) -> None:
         self.server.handle_completions({"prompt": prompt, "max_tokens": 0, "temperature": 0.0, "cache_prompt": True})

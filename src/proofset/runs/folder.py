@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -193,10 +194,8 @@ class Run:
 
     def _describe(self, settings: dict[str, object], study_text: str) -> None:
         """Say what this run is and who opened it."""
-        from proofset import __version__
-
         opened = Opened(
-            proofset_version=__version__, python_version=platform.python_version(), platform=platform.platform()
+            proofset_version=version("proofset"), python_version=platform.python_version(), platform=platform.platform()
         )
         description = {
             "proofset": opened.proofset_version,

@@ -24,7 +24,7 @@ Anchoring = Callable[[int, int, random.Random], tuple[Anchor, ...]]
 def quotas(
     deficits: Sequence[Deficit], confused: Mapping[str, Mapping[str, float]], settings: Synthesize
 ) -> tuple[Quota, ...]:
-    """Quotas of the edge slices, most starved first, each followed by its most confusable neighbour's.
+    """Quotas of the edge slices, most starved first, then those of their most confusable neighbours.
 
     ``confused[a][b]`` says how readily records of a are taken for b. Text for an edge alone teaches the student that
     whatever a model writes belongs to the edge; companions keep that lesson from being learned.
@@ -88,7 +88,8 @@ class Composer:
 
     @property
     def _asked(self) -> str:
-        return self.settings.sampling.model_dump_json() + self.settings.model.engine + self.settings.model.path
+        speaker = self.settings.model
+        return self.settings.sampling.model_dump_json() + speaker.engine + speaker.path + speaker.model
 
     @property
     def _run_length(self) -> int:

@@ -1,8 +1,8 @@
 """The critic: a label-blind second opinion from weak judges that fail differently.
 
 It is told the text and nothing else and says how probable each label is. The candidate stands or falls with the
-probability of the label it was asked for against that of its strongest rival: p / (p + p_rival). A critic must be stronger than the student it protects, so it is put on trial
-(``calibration.py``) before it is believed.
+probability of the label it was asked for against that of its strongest rival: p / (p + p_rival). A critic must be
+stronger than the student it protects, so it is put on trial (``calibration.py``) before it is believed.
 """
 
 from __future__ import annotations

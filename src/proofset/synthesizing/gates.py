@@ -122,7 +122,8 @@ class CopyGate:
 class AnchorGate:
     """Did it copy what it was shown? Reason: copies an anchor.
 
-    A continued opening is expected; a long run of an anchor's words is not, whatever comes after it.
+    A continued opening is expected; a long run of an anchor's words is not, whatever comes after it. An opening that
+    was not continued is the anchor's own words and nothing else.
     """
 
     name = "anchor copy"
@@ -133,11 +134,13 @@ class AnchorGate:
 
     def judge(self, brief: Brief, candidate: Candidate) -> Verdict:
         """Refuse a run of words shared with an anchor that is too long, or makes up most of the candidate."""
-        words = len(candidate.text.split())
+        words, given = len(candidate.text.split()), len(brief.opening.split())
+        if given and words <= given:
+            return _reject(self.name, candidate, "copies an anchor", "nothing but the words it was given")
         limit = min(self._settings.copied_run_words, max(4, math.ceil(0.6 * words)))
         for anchor in brief.anchors:
             run = longest_shared_run(candidate.text, anchor.text)
-            if run >= limit and run > len(brief.opening.split()):
+            if run >= limit and run > given:
                 return _reject(self.name, candidate, "copies an anchor", f"{run} words in a row from {anchor.record_id}")
         return _accept(self.name, candidate)
 

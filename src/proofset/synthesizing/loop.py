@@ -44,6 +44,10 @@ class Past:
     """Closings by brief id."""
     finished: bool = False
 
+    def knows(self, brief: Brief) -> bool:
+        """Whether the brief was answered or closed already, so that it need not be asked, or paid for, again."""
+        return brief.id in self.proposed or brief.id in self.closed
+
     @classmethod
     def fold(cls, events: Iterable[Event]) -> dict[str, Past]:
         """The past of every slice."""
@@ -106,7 +110,11 @@ class SliceLoop:
         try:
             while True:
                 while stop is None and next_to_open < min(next_to_close + self.settings.window, self.quota.max_briefs):
-                    opened[next_to_open] = asyncio.create_task(self._candidate(self.composer.brief(next_to_open)))
+                    brief = self.composer.brief(next_to_open)
+                    if self.purse.empty and not self.past.knows(brief):
+                        stop = Stop.BUDGET
+                        break
+                    opened[next_to_open] = asyncio.create_task(self._candidate(brief))
                     next_to_open += 1
                 if not opened:
                     break
@@ -130,13 +138,11 @@ class SliceLoop:
             return Stop.QUOTA_MET
         if self.refused_in_a_row >= self.settings.patience:
             return Stop.PATIENCE
-        if n_closed >= self.quota.max_briefs:
-            return Stop.BRIEFS_SPENT
-        return Stop.BUDGET if self.purse.empty else None
+        return Stop.BRIEFS_SPENT if n_closed >= self.quota.max_briefs else None
 
     async def _candidate(self, brief: Brief) -> Candidate | None:
         """The candidate of a brief: out of the log where it is there, else from the model. None: no usable reply."""
-        if brief.id in self.past.proposed or brief.id in self.past.closed:
+        if self.past.knows(brief):
             return self.past.proposed.get(brief.id)
         sampling = self.settings.sampling
         request = Request(
@@ -204,7 +210,10 @@ def whole(text: str, finish: str) -> tuple[str, str]:
 
 
 async def synthesize(loops: Sequence[SliceLoop], parallel: int) -> None:
-    """Run slices side by side, as many as keep ``parallel`` calls in flight; one slice's failure stops them all."""
+    """Run slices side by side, as many as keep ``parallel`` calls in flight; one slice's failure stops them all.
+
+    Raises the first failure itself, not a group of failures.
+    """
     waiting = iter(loops)
 
     async def worker() -> None:
@@ -212,6 +221,9 @@ async def synthesize(loops: Sequence[SliceLoop], parallel: int) -> None:
             await each.run()
 
     window = loops[0].settings.window if loops else 1
-    async with asyncio.TaskGroup() as group:
-        for _ in range(max(1, -(-parallel // window))):
-            group.create_task(worker())
+    try:
+        async with asyncio.TaskGroup() as group:
+            for _ in range(max(1, -(-parallel // window))):
+                group.create_task(worker())
+    except BaseExceptionGroup as failures:
+        raise failures.exceptions[0] from None
