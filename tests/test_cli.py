@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -24,8 +25,12 @@ class Outcome:
         self.code, self.out, self.err = code, out, err
 
 
+Command = Callable[..., Outcome]
+"""Runs a command line in this process."""
+
+
 @pytest.fixture
-def proofset(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+def proofset(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
     """Run a command line in this process."""
 
     def run(*arguments: str | Path) -> Outcome:
@@ -50,7 +55,7 @@ def study(folder: Path, rows: str | bytes, extra: str = "") -> Path:
     return path
 
 
-def test_run_then_show(proofset, town: ModuleType, tmp_path: Path) -> None:
+def test_run_then_show(proofset: Command, town: ModuleType, tmp_path: Path) -> None:
     study_file = town.write_town(tmp_path)
     first = proofset("run", study_file, "--runs", tmp_path / "runs")
     assert first.code == 0, first.err
@@ -64,7 +69,7 @@ def test_run_then_show(proofset, town: ModuleType, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("verb", list(cli.DETAILS))
-def test_every_verb_speaks_json(proofset, town: ModuleType, tmp_path: Path, verb: str) -> None:
+def test_every_verb_speaks_json(proofset: Command, town: ModuleType, tmp_path: Path, verb: str) -> None:
     study_file = town.write_town(tmp_path)
     done = proofset(verb, study_file, "--runs", tmp_path / "runs", "--json")
     assert done.code == 0, done.err
@@ -89,7 +94,7 @@ def test_every_verb_speaks_json(proofset, town: ModuleType, tmp_path: Path, verb
     ],
 )
 def test_bad_input_is_one_clear_error(
-    proofset,
+    proofset: Command,
     tmp_path: Path,
     rows: str | bytes,
     extra: str,
@@ -106,7 +111,7 @@ def test_bad_input_is_one_clear_error(
         assert not list(folder.rglob("*.parquet"))
 
 
-def test_missing_files(proofset, tmp_path: Path) -> None:
+def test_missing_files(proofset: Command, tmp_path: Path) -> None:
     assert "no such study file" in proofset("run", tmp_path / "nothing.toml").err
     outcome = proofset("show", tmp_path)
     assert outcome.code == 3 and "error:" in outcome.err
@@ -116,7 +121,7 @@ def test_missing_files(proofset, tmp_path: Path) -> None:
     assert outcome.code == 2 and "data.csv" in outcome.err
 
 
-def test_a_second_writer_is_told_who_holds_the_run(proofset, town: ModuleType, tmp_path: Path) -> None:
+def test_a_second_writer_is_told_who_holds_the_run(proofset: Command, town: ModuleType, tmp_path: Path) -> None:
     study_file = town.write_town(tmp_path)
     with Run.open(tmp_path / "runs" / "town", {"name": "town"}, ""):
         holder = subprocess.run(  # another process, as in life
@@ -127,7 +132,7 @@ def test_a_second_writer_is_told_who_holds_the_run(proofset, town: ModuleType, t
     assert str(os.getpid()) in holder.stderr and "Traceback" not in holder.stderr
 
 
-def test_a_run_folder_that_cannot_be_written(proofset, town: ModuleType, tmp_path: Path) -> None:
+def test_a_run_folder_that_cannot_be_written(proofset: Command, town: ModuleType, tmp_path: Path) -> None:
     study_file = town.write_town(tmp_path)
     (tmp_path / "runs").write_text("a file where the folder should be", encoding="utf-8")
     outcome = proofset("ingest", study_file, "--runs", tmp_path / "runs")
@@ -135,7 +140,7 @@ def test_a_run_folder_that_cannot_be_written(proofset, town: ModuleType, tmp_pat
 
 
 @pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="mounting a tiny disk takes root on Linux")
-def test_a_full_disk_loses_nothing(proofset, town: ModuleType, tmp_path: Path) -> None:
+def test_a_full_disk_loses_nothing(proofset: Command, town: ModuleType, tmp_path: Path) -> None:
     study_file, disk = town.write_town(tmp_path), tmp_path / "disk"
     disk.mkdir()
     mounted = subprocess.run(
@@ -162,7 +167,7 @@ def test_a_full_disk_loses_nothing(proofset, town: ModuleType, tmp_path: Path) -
         subprocess.run(["umount", str(disk)], check=True)
 
 
-def test_a_read_only_disk(proofset, town: ModuleType, tmp_path: Path) -> None:
+def test_a_read_only_disk(proofset: Command, town: ModuleType, tmp_path: Path) -> None:
     if shutil.which("mount") is None or os.geteuid() != 0:
         pytest.skip("mounting a read-only disk takes root")
     study_file, disk = town.write_town(tmp_path), tmp_path / "disk"
@@ -183,21 +188,23 @@ def test_verbs_of_the_command_line_are_the_pipelines() -> None:
     assert set(cli.SUMMARIES) <= set(cli.cli.commands)
 
 
-def test_fetch_lists_what_is_pinned(proofset) -> None:
+def test_fetch_lists_what_is_pinned(proofset: Command) -> None:
     assert "smollm2-135m-instruct" in proofset("fetch", "--list").out
     names = [each["name"] for each in json.loads(proofset("fetch", "--list", "--json").out)]
     assert {"static-embeddings", "sms-spam", "cwe", "reuters-r52"} <= set(names)
     assert proofset("fetch", "no-such-thing").code == 2
 
 
-def test_debug_shows_the_traceback(proofset, tmp_path: Path) -> None:
+def test_debug_shows_the_traceback(proofset: Command, tmp_path: Path) -> None:
     from proofset.errors import ConfigError
 
     with pytest.raises(ConfigError):
         proofset("--debug", "run", tmp_path / "nothing.toml")
 
 
-def test_ctrl_c_says_how_to_go_on(proofset, town: ModuleType, tmp_path: Path, monkeypatch) -> None:
+def test_ctrl_c_says_how_to_go_on(
+    proofset: Command, town: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def interrupted(*arguments: object, **settings: object) -> None:
         raise KeyboardInterrupt
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import sys
 
 import pytest
 from rich.console import Console
@@ -27,7 +28,7 @@ def watch(monkeypatch: pytest.MonkeyPatch, *, is_terminal: bool, n: int) -> tupl
     monkeypatch.setattr(
         terminal, "console", lambda stderr=False: Console(file=out, force_terminal=is_terminal, width=100)
     )
-    monkeypatch.setattr(terminal.sys, "stderr", out)
+    monkeypatch.setattr(sys, "stderr", out)
     with terminal.LiveView() as view:
         view.verb("audit")
         view.verb("synthesize")

@@ -213,17 +213,19 @@ def sealed_index(walk: Walk) -> CopyIndex:
 def additions(walk: Walk) -> dict[str, list[tuple[str, str, int]]]:
     """What joins the organic records in which arm, as (text, label, fold that its making did not see).
 
-    Unjudged means before any judge, but for near-copies of held-out records: those would flatter the arm.
+    Definitions are organic knowledge, so every arm with synthetic text has them too. Unjudged means before any judge,
+    but for near-copies of held-out records: those would flatter the arm.
     """
     everything, accepted = candidates(walk)
     passages = tables.read_rows(walk.run.path(PASSAGES), Passage)
     sealed = sealed_index(walk)
     spoken = [each for each in everything if each.text.strip() and sealed.match(each.text) is None]
+    defined = [(passage.text, passage.slice, mixture.ALWAYS_ALLOWED) for passage in passages]
     return {
         "": [],
-        mixture.DEFINITIONS: [(passage.text, passage.slice, mixture.ALWAYS_ALLOWED) for passage in passages],
-        mixture.UNJUDGED: [(each.text, each.label, each.unseen_fold) for each in spoken],
-        mixture.JUDGED: [(each.text, each.label, each.unseen_fold) for each in accepted],
+        mixture.DEFINITIONS: defined,
+        mixture.UNJUDGED: defined + [(each.text, each.label, each.unseen_fold) for each in spoken],
+        mixture.JUDGED: defined + [(each.text, each.label, each.unseen_fold) for each in accepted],
     }
 
 

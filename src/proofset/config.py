@@ -106,7 +106,7 @@ class Model(Section):
     timeout_s: float = Field(120.0, gt=0)
     """Seconds to wait for one reply from a server."""
     usd_per_million_input: str = ""
-    """Price of a million input tokens, as a decimal string. Empty: unpriced, and the run refuses a server without it."""
+    """Price of a million input tokens, as a decimal string. Empty: unpriced, and the run refuses such a server."""
     usd_per_million_output: str = ""
     """Price of a million output tokens, as a decimal string."""
 
@@ -187,30 +187,19 @@ class Synthesize(Section):
     """Line above the examples in the prompt; ``{title}``, ``{label}`` and ``{topic}`` are filled in."""
     headings: dict[str, str] = Field(default_factory=dict)
     """Headings of single labels, where the general one reads badly."""
-
-    @field_validator("heading", "headings")
-    @classmethod
-    def _can_be_filled_in(cls, given: Any) -> Any:
-        for heading in [given] if isinstance(given, str) else given.values():
-            try:
-                heading.format(title="", label="")
-            except (AttributeError, IndexError, KeyError, ValueError) as error:
-                raise ValueError(f"{heading!r}: only {{title}} and {{label}} are filled in; {{{{ is a brace") from error
-        return given
+    topics: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    """Kinds of text that a label is known to have; each prompt of its slice asks for the next one, by ``{topic}``."""
 
     @field_validator("budget_usd")
     @classmethod
     def _is_money(cls, given: str) -> str:
         try:
-            sound = not given or Decimal(given) >= 0
+            sound = not given or (Decimal(given) >= 0 and Decimal(given).is_finite())
         except InvalidOperation:
             sound = False
-        if not sound or not (not given or Decimal(given).is_finite()):
-            raise ValueError(f'{given!r} is no amount of money; write for example "2.50"')
+        if not sound:
+            raise ValueError(f"{given!r} is no amount of money; write for example '2.50'")
         return given
-
-    topics: dict[str, tuple[str, ...]] = Field(default_factory=dict)
-    """Kinds of text that a label is known to have; each prompt of its slice asks for the next one, by ``{topic}``."""
 
     @model_validator(mode="after")
     def _check_headings(self) -> Self:
@@ -218,7 +207,7 @@ class Synthesize(Section):
         for label, heading in (("", self.heading), *self.headings.items()):
             try:
                 heading.format(title="", label="", topic="")
-            except (KeyError, IndexError, ValueError) as error:
+            except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
                 what = f"headings.{label}" if label else "heading"
                 raise ValueError(f"{what}: only {{title}}, {{label}} and {{topic}} can be filled in") from error
         for label, topics in self.topics.items():
@@ -252,8 +241,8 @@ class Train(Section):
     """Trainer plugin."""
     strengths: tuple[float, ...] = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
     """Inverse regularisation strengths to choose from."""
-    weights: tuple[float, ...] = (1.0, 0.5, 0.25, 0.1, 0.05)
-    """Weights of a synthetic record against an organic one, to choose from."""
+    weights: tuple[float, ...] = (0.0, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0)
+    """Weights of a synthetic record against an organic one, to choose from; 0 leaves them out."""
     seeds: int = Field(5, ge=1)
     """Trainings per arm; each re-weights the organic records at random, alike in every arm (Bayesian bootstrap)."""
 

@@ -241,8 +241,9 @@ def train(walk: Walk, outputs: list[str]) -> None:
     known, settings, fit = organic(walk), walk.study.train, trainer(walk)
     joining = {name: added_records(walk, known, rows) for name, rows in additions(walk).items()}
     edge, offsets = edge_slices(walk), dict[str, float]()
-    defined, spoken = bool(joining[mixture.DEFINITIONS].labels), bool(joining[mixture.UNJUDGED].labels)
-    for arm in mixture.arms(defined, spoken, settings.seeds):
+    defined = len(joining[mixture.DEFINITIONS].labels)
+    spoken = len(joining[mixture.UNJUDGED].labels) > defined
+    for arm in mixture.arms(defined > 0, spoken, settings.seeds):
         added = joining[arm.added]
         weights = settings.weights if arm.name == mixture.JUDGED_WEIGHTED else (1.0,)
         chosen = mixture.choose(
@@ -250,9 +251,7 @@ def train(walk: Walk, outputs: list[str]) -> None:
         )
         offsets[arm.name] = chosen.offset
         for seed in range(settings.seeds):
-            mixed = mixture.mix(
-                known.vectors, known.labels, added.vectors, added.labels, added_weight=chosen.weight, seed=seed
-            )
+            mixed = mixture.mix(known.folded, added, added_weight=chosen.weight, seed=seed)
             head = fit(mixed.vectors, mixed.labels, mixed.weights, strength=chosen.strength)
             keep(walk, outputs, checkpoint(arm.name, seed), head.save)
             walk.tell(Trained(arm=arm.name, seed=seed, settings=chosen.words()))
@@ -271,16 +270,15 @@ def prove(walk: Walk, outputs: list[str]) -> None:
     vectors = walk.encoder.encode([item.text for item in heldout])
     truth = [str(item.label) for item in heldout]
     trained = [event.arm for event in walk.run.since("train") if isinstance(event, Trained)]
-    predictions = [_predictions(walk, arm, vectors) for arm in dict.fromkeys(trained)]
-    found = gain.gains(
-        predictions[0],
-        predictions[1:],
-        truth,
-        [item.group or item.id for item in heldout],
-        set(edge_slices(walk)),
-        walk.study.prove,
-        walk.study.seed,
-    )
+    says = {arm: _predictions(walk, arm, vectors) for arm in dict.fromkeys(trained)}
+    groups, edge = [item.group or item.id for item in heldout], set(edge_slices(walk))
+    found = [
+        one
+        for baseline, others in mixture.comparisons(tuple(says))
+        for one in gain.gains(
+            says[baseline], [says[arm] for arm in others], truth, groups, edge, walk.study.prove, walk.study.seed
+        )
+    ]
     for one in found:
         walk.tell(Proved(gain=one))
     keep(walk, outputs, "tables/gain.parquet", partial(tables.write_rows, rows=found, noun=Gain))

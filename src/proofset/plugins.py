@@ -123,12 +123,16 @@ class Head(Protocol):
         ...
 
 
-class Trainer(Protocol):
+class Fit(Protocol):
     """Fits a Head to vectors of shape ``(n, d)``, labels and per-record weights of shape ``(n,)``."""
 
     def __call__(self, vectors: Floats, labels: Sequence[str], weights: Floats, *, strength: float) -> Head:
         """``strength`` is the inverse of regularisation; larger fits closer."""
         ...
+
+
+class Trainer(Fit, Protocol):
+    """Fits heads, and reads back what they saved."""
 
     def load(self, path: Path) -> Head:
         """The head that was saved to ``path``."""

@@ -28,14 +28,25 @@ def spent(
 ) -> Spent:
     amount = None if usd is None else Decimal(usd)
     return Spent(
-        usage=Usage(model="m", stage=stage, slice=part, brief_id=brief, input_tokens=10, cached_tokens=4,
-                    output_tokens=3, core_seconds=0.5, usd=amount, basis=basis)
+        usage=Usage(
+            model="m",
+            stage=stage,
+            slice=part,
+            brief_id=brief,
+            input_tokens=10,
+            cached_tokens=4,
+            output_tokens=3,
+            core_seconds=0.5,
+            usd=amount,
+            basis=basis,
+        )
     )
 
 
 def proposed(brief: str, text: str = "a text", part: str = "s") -> Proposed:
-    candidate = Candidate(id=f"c-{brief}", brief_id=brief, slice=part, text=text, label="l", unseen_fold=0,
-                          finish="stop")
+    candidate = Candidate(
+        id=f"c-{brief}", brief_id=brief, slice=part, text=text, label="l", unseen_fold=0, finish="stop"
+    )
     return Proposed(candidate=candidate, number=0)
 
 
@@ -51,10 +62,18 @@ def amounts(lines: tuple[CostLine, ...]) -> dict[str, Decimal]:
 LOG: list[Event] = [
     Started(verb="synthesize", key="k"),
     spent("0.50", stage="audit"),
-    spent("1.00", "b1", part="s"), proposed("b1", "Größe"), spent("0.25", "b1", "critic", "s"), closed("b1"),
-    spent("2.00", "b2", part="s"), proposed("b2"), closed("b2", "copy"),
-    spent("0.75", "b3", part="t"), proposed("b3"), closed("b3", "off label", "t"),
-    spent("0.10", "b4", part="t"), proposed("b4"),
+    spent("1.00", "b1", part="s"),
+    proposed("b1", "Größe"),
+    spent("0.25", "b1", "critic", "s"),
+    closed("b1"),
+    spent("2.00", "b2", part="s"),
+    proposed("b2"),
+    closed("b2", "copy"),
+    spent("0.75", "b3", part="t"),
+    proposed("b3"),
+    closed("b3", "off label", "t"),
+    spent("0.10", "b4", part="t"),
+    proposed("b4"),
     Finished(verb="synthesize", key="k", seconds=1.0, core_seconds=1.0),
 ]
 
@@ -65,8 +84,11 @@ def test_money_is_told_three_ways() -> None:
     assert amounts(found.by_stage) == {"generate": Decimal("3.85"), "audit": Decimal("0.50"), "critic": Decimal("0.25")}
     assert amounts(found.by_slice) == {"s": Decimal("3.25"), "t": Decimal("0.85"), NO_SLICE: Decimal("0.50")}
     assert amounts(found.by_fate) == {
-        REFUSED + "copy": Decimal("2.00"), ACCEPTED: Decimal("1.25"), REFUSED + "off label": Decimal("0.75"),
-        NOT_A_CANDIDATE: Decimal("0.50"), IN_FLIGHT: Decimal("0.10"),
+        REFUSED + "copy": Decimal("2.00"),
+        ACCEPTED: Decimal("1.25"),
+        REFUSED + "off label": Decimal("0.75"),
+        NOT_A_CANDIDATE: Decimal("0.50"),
+        IN_FLIGHT: Decimal("0.10"),
     }
     assert [line.name for line in found.by_stage] == ["generate", "audit", "critic"]
     assert found.by_stage[0].calls == 4
@@ -126,7 +148,9 @@ def test_an_abandoned_attempt_still_costs_but_its_records_do_not_count() -> None
     assert found.accepted == 1
     assert found.total_usd == Decimal("5.60")
     assert amounts(found.by_fate) == {
-        SUPERSEDED: Decimal("4.10"), ACCEPTED: Decimal("1"), NOT_A_CANDIDATE: Decimal("0.50"),
+        SUPERSEDED: Decimal("4.10"),
+        ACCEPTED: Decimal("1"),
+        NOT_A_CANDIDATE: Decimal("0.50"),
     }
 
 
@@ -208,8 +232,12 @@ def test_a_hundred_thousand_events_fold_in_less_than_two_seconds() -> None:
     log: list[Event] = []
     for n in range(25_000):
         part = f"s{n % 20}"
-        log += [spent("0.000123456789", f"b{n}", part=part), proposed(f"b{n}", "some words " * 8, part),
-                spent("0.000000000001", f"b{n}", "critic", part), closed(f"b{n}", "copy" if n % 3 else "", part)]
+        log += [
+            spent("0.000123456789", f"b{n}", part=part),
+            proposed(f"b{n}", "some words " * 8, part),
+            spent("0.000000000001", f"b{n}", "critic", part),
+            closed(f"b{n}", "copy" if n % 3 else "", part),
+        ]
     start = time.process_time()
     found = statement(log)
     assert time.process_time() - start < 2.0

@@ -20,8 +20,9 @@ from proofset.costing.prices import (
 from proofset.errors import ConfigError, InputError, UnpricedModel
 from proofset.nouns.result import Usage, UsageBasis
 
-MINI = Model(engine="chat", base_url="http://x/v1", model="mini", usd_per_million_input="0.25",
-             usd_per_million_output="2.00")
+MINI = Model(
+    engine="chat", base_url="http://x/v1", model="mini", usd_per_million_input="0.25", usd_per_million_output="2.00"
+)
 UNPRICED = Model(engine="chat", base_url="http://x/v1", model="mystery")
 
 

@@ -25,73 +25,15 @@ from proofset.runs.folder import Run
 from proofset.walk import Walk
 
 WORDS = {
-    "market": [
-        "apples",
-        "bread",
-        "cheese",
-        "stall",
-        "price",
-        "fresh",
-        "morning",
-        "baker",
-        "honey",
-        "basket",
-        "plums",
-        "eggs",
-        "cheap",
-        "ripe",
-    ],
-    "council": [
-        "meeting",
-        "vote",
-        "mayor",
-        "budget",
-        "minutes",
-        "chamber",
-        "agenda",
-        "motion",
-        "clerk",
-        "ward",
-        "petition",
-        "tax",
-        "bylaw",
-        "quorum",
-    ],
-    "storm": [
-        "wind",
-        "rain",
-        "flood",
-        "roof",
-        "gale",
-        "river",
-        "warning",
-        "thunder",
-        "lightning",
-        "shelter",
-        "branches",
-        "hail",
-        "surge",
-        "dyke",
-    ],
+    subject: words.split()
+    for subject, words in {
+        "market": "apples bread cheese stall price fresh morning baker honey basket plums eggs cheap ripe",
+        "council": "meeting vote mayor budget minutes chamber agenda motion clerk ward petition tax bylaw quorum",
+        "storm": "wind rain flood roof gale river warning thunder lightning shelter branches hail surge dyke",
+    }.items()
 }
-COMMON = [
-    "the",
-    "town",
-    "on",
-    "monday",
-    "will",
-    "bring",
-    "for",
-    "all",
-    "near",
-    "old",
-    "bridge",
-    "and",
-    "then",
-    "people",
-    "with",
-    "from",
-]
+SHARED = "the town on monday will bring for all near old bridge and then people with from"
+COMMON = SHARED.split()
 COUNTS = {"market": 60, "council": 60, "storm": 14}
 
 STUDY = """
@@ -159,7 +101,8 @@ class HashEncoder:
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Unit vectors of shape ``(n_texts, 64)``."""
         vectors = np.array([self._vector(text) for text in texts], dtype=np.float32).reshape(len(texts), 64)
-        return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), np.float32(1e-9))
+        vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), np.float32(1e-9))
+        return vectors
 
     def _vector(self, text: str) -> NDArray[np.float32]:
         total = np.zeros(64, dtype=np.float32)

@@ -131,8 +131,9 @@ def test_five_groups_give_no_interval_and_five_changes_no_claim() -> None:
     labels = [TWO[i] for i in truth]
     groups = [str(i) for i in range(205)]
     wrong, right = np.zeros((3, 205), bool), np.ones((3, 205), bool)
-    found = rows(gains(saying("organic", wrong, truth), [saying("judged", right, truth)], labels, groups, {"spam"},
-                       QUICK, 1))
+    found = rows(
+        gains(saying("organic", wrong, truth), [saying("judged", right, truth)], labels, groups, {"spam"}, QUICK, 1)
+    )
     assert found["edge accuracy"].difference.value == 1.0
     assert found["edge accuracy"].difference.low is None
     assert "too few" in found["edge accuracy"].difference.note
@@ -140,8 +141,9 @@ def test_five_groups_give_no_interval_and_five_changes_no_claim() -> None:
     assert found["rest accuracy"].claim is Claim.HELPS
     few = wrong.copy()
     few[:, 5:10] = True
-    few_found = rows(gains(saying("organic", wrong, truth), [saying("judged", few, truth)], labels, groups, {"spam"},
-                           QUICK, 1))
+    few_found = rows(
+        gains(saying("organic", wrong, truth), [saying("judged", few, truth)], labels, groups, {"spam"}, QUICK, 1)
+    )
     assert few_found["rest accuracy"].claim is Claim.NOT_SHOWN
     assert few_found["rest accuracy"].minimum_detectable == pytest.approx(6 / 200, rel=0.5)
 
@@ -152,8 +154,13 @@ def test_near_copies_widen_the_interval() -> None:
     copies = [np.tile(p.probabilities, (1, 4, 1)) for p in (base, arm)]
     together = rows(
         gains(
-            replace(base, probabilities=copies[0]), [replace(arm, probabilities=copies[1])], truth * 4,
-            [str(i % 1000) for i in range(4000)], {"spam"}, QUICK, 1,
+            replace(base, probabilities=copies[0]),
+            [replace(arm, probabilities=copies[1])],
+            truth * 4,
+            [str(i % 1000) for i in range(4000)],
+            {"spam"},
+            QUICK,
+            1,
         )
     )["accuracy"]
     assert together.minimum_detectable == pytest.approx(apart.minimum_detectable)
@@ -193,15 +200,25 @@ def test_claims_follow_the_arms_and_skip_the_baseline() -> None:
     arms = [Arm(name=name, title=name.upper()) for name in ("organic", "unjudged", "judged")]
     found = claims(gains(base, [arm, other], truth, groups, {"spam"}, QUICK, 1), arms, 0.02)
     assert [(c.arm, c.title, c.claim) for c in found] == [
-        ("unjudged", "UNJUDGED", Claim.NOT_SHOWN), ("judged", "JUDGED", Claim.HELPS),
+        ("unjudged", "UNJUDGED", Claim.NOT_SHOWN),
+        ("judged", "JUDGED", Claim.HELPS),
     ]
 
 
 def test_a_slight_loss_of_the_rest_within_the_margin_is_no_harm() -> None:
     def row(metric: str, value: float, low: float, high: float, claim: Claim) -> Gain:
         difference = Measure(name=metric, value=value, low=low, high=high, n=100)
-        return Gain(arm="judged", baseline="organic", slice="", metric=metric, baseline_score=0.5, score=0.5 + value,
-                    difference=difference, claim=claim, minimum_detectable=0.02)
+        return Gain(
+            arm="judged",
+            baseline="organic",
+            slice="",
+            metric=metric,
+            baseline_score=0.5,
+            score=0.5 + value,
+            difference=difference,
+            claim=claim,
+            minimum_detectable=0.02,
+        )
 
     edge = row("edge accuracy", 0.1, 0.05, 0.15, Claim.HELPS)
     slight = row("rest accuracy", -0.004, -0.007, -0.001, Claim.HARMS)

@@ -12,7 +12,12 @@ from proofset.training.handoff import card, write_dataset
 
 def synthetic(text: str, label: str | None = "rare") -> Record:
     return Record(
-        id=f"id-{text}", text=text, label=label, origin=Origin.SYNTHETIC, source="brief b1", licence="CC-BY-4.0",
+        id=f"id-{text}",
+        text=text,
+        label=label,
+        origin=Origin.SYNTHETIC,
+        source="brief b1",
+        licence="CC-BY-4.0",
         generation=1,
     )
 
@@ -27,8 +32,13 @@ def test_rows_carry_the_mark_and_everything_else(tmp_path: Path) -> None:
     assert write_dataset(path, corpus(synthetic("Größe ✓"), chat)) == 2
     first, second = (json.loads(line) for line in path.read_text(encoding="utf-8").splitlines())
     assert first == {
-        "id": "id-Größe ✓", "text": "Größe ✓", "label": "rare", "synthetic": True, "generation": 1,
-        "source": "brief b1", "licence": "CC-BY-4.0",
+        "id": "id-Größe ✓",
+        "text": "Größe ✓",
+        "label": "rare",
+        "synthetic": True,
+        "generation": 1,
+        "source": "brief b1",
+        "licence": "CC-BY-4.0",
     }
     assert second["synthetic"] is False
     assert second["messages"] == [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "ho"}]

@@ -23,6 +23,7 @@ from proofset.training.mixture import (
     balanced_log_loss,
     best_offset,
     choose,
+    comparisons,
     leaned,
     mix,
     validation_predictions,
@@ -76,13 +77,14 @@ def test_arms_come_baseline_first_and_only_where_there_is_something_to_add() -> 
 
 def test_organic_weights_are_the_same_in_every_arm_and_differ_by_seed() -> None:
     records, extra = organic(), cloud(6, "rare", 5)
-    alone = mix(records.vectors, records.labels, np.zeros((0, 4)), [], added_weight=1.0, seed=3)
-    joined = mix(records.vectors, records.labels, *extra, added_weight=0.25, seed=3)
-    other = mix(records.vectors, records.labels, *extra, added_weight=0.25, seed=4)
+    additions = folded(*extra, [0, 1, 2, SEEN_ALL, 3, ALWAYS_ALLOWED])
+    alone = mix(records, nothing(4), added_weight=1.0, seed=3)
+    joined = mix(records, additions, added_weight=0.25, seed=3)
+    other = mix(records, additions, added_weight=0.25, seed=4)
     assert np.array_equal(alone.weights, joined.weights[:70])
     assert not np.array_equal(alone.weights, other.weights[:70])
     assert alone.weights.mean() == pytest.approx(1.0)
-    assert joined.weights[70:].tolist() == [0.25] * 6
+    assert joined.weights[70:].tolist() == [0.25] * 5 + [1.0]  # a definition always weighs 1
     assert joined.labels == (*records.labels, *["rare"] * 6)
     assert np.array_equal(joined.vectors[70:], extra[0])
     assert joined.added.tolist() == [False] * 70 + [True] * 6
@@ -90,7 +92,7 @@ def test_organic_weights_are_the_same_in_every_arm_and_differ_by_seed() -> None:
 
 def test_a_negative_weight_is_refused() -> None:
     with pytest.raises(InputError):
-        mix(np.zeros((2, 1)), ["a", "b"], np.zeros((0, 1)), [], added_weight=-0.1, seed=0)
+        mix(organic(), nothing(4), added_weight=-0.1, seed=0)
 
 
 def test_an_added_record_trains_only_while_its_unseen_fold_validates() -> None:
@@ -105,7 +107,7 @@ def test_an_added_record_trains_only_while_its_unseen_fold_validates() -> None:
         assert not inside & {tuple(row) for row in vectors}
         joined = {float(row[0]): float(weight) for row, weight in zip(vectors, weights, strict=True) if row[0] >= 100}
         expected = {0: {100.0: 2.5}, 1: {101.0: 2.5, 102.0: 2.5}}.get(fold, {})
-        assert joined == {**expected, 109.0: 0.5}  # a fifth of the records at five times the weight; -1 always, once
+        assert joined == {**expected, 109.0: 1.0}  # a fifth of the records at five times the weight; definitions always
 
 
 def test_the_organic_arm_searches_strengths_only_and_finds_the_best() -> None:
@@ -177,7 +179,17 @@ def test_every_arm_may_move_its_threshold() -> None:
     records = folded(vectors, ["common"] * 60 + ["rare"] * 12, [row % 4 for row in range(72)])
     free = choose(LINEAR, records, nothing(4), strengths=[1.0], weights=[1.0], edge={"rare"})
     fixed = choose(LINEAR, records, nothing(4), strengths=[1.0], weights=[1.0])
-    assert (fixed.offset, free.loss) == (0.0, fixed.loss)
+    assert fixed.offset == 0.0
+    assert free.loss < fixed.loss  # the loss at its best offset: readiness alone must not look like knowledge
     predicted = validation_predictions(LINEAR, records, nothing(4), strength=1.0, weight=1.0)
     assert free.offset == best_offset(predicted, records.labels, ["common", "rare"], {"rare"})
     assert f"{free.offset:+g}" in free.words()
+
+
+def test_synthetic_arms_are_compared_with_the_strongest_organic_one() -> None:
+    assert comparisons([ORGANIC, UNJUDGED, JUDGED]) == ((ORGANIC, (UNJUDGED, JUDGED)),)
+    assert comparisons([ORGANIC, DEFINITIONS, JUDGED, JUDGED_WEIGHTED]) == (
+        (ORGANIC, (DEFINITIONS,)),
+        (DEFINITIONS, (JUDGED, JUDGED_WEIGHTED)),
+    )
+    assert comparisons([ORGANIC, DEFINITIONS]) == ((ORGANIC, (DEFINITIONS,)), (DEFINITIONS, ()))

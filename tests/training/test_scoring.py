@@ -47,8 +47,13 @@ def row_of(bench: Bench, metric: str, part: str = "") -> int:
 def test_rows_name_every_comparison_once() -> None:
     bench = random_case(0)[0]
     assert [(row.slice, row.metric) for row in bench.rows] == [
-        ("edge", EDGE_ACCURACY), ("rest", REST_ACCURACY), ("all", ACCURACY), ("c", SLICE_ACCURACY),
-        ("d", SLICE_ACCURACY), ("all", MACRO_F1), ("edge", EDGE_PRECISION),
+        ("edge", EDGE_ACCURACY),
+        ("rest", REST_ACCURACY),
+        ("all", ACCURACY),
+        ("c", SLICE_ACCURACY),
+        ("d", SLICE_ACCURACY),
+        ("all", MACRO_F1),
+        ("edge", EDGE_PRECISION),
     ]
 
 

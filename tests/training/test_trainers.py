@@ -147,6 +147,9 @@ class Memory:
     classes: tuple[str, ...]
     shown: dict[float, str]
 
+    def save(self, path: Path) -> None:
+        path.write_text(repr(self), encoding="utf-8")
+
     def predict(self, vectors: Vectors) -> NDArray[np.float64]:
         guesses = [self.shown.get(float(row[0]), self.classes[0]) for row in vectors]
         return np.array([[float(name == guess) for name in self.classes] for guess in guesses])

@@ -43,7 +43,7 @@ def check_gguf(path: Path) -> None:
     except OSError as error:
         raise ConfigError(f"{path}: cannot read the model: {error.strerror}", hint="give a GGUF file") from error
     if magic != b"GGUF":
-        raise ConfigError(f"{path}: not a GGUF file", hint="llama.cpp reads GGUF; convert the model, or use engine=chat")
+        raise ConfigError(f"{path}: not a GGUF file", hint="llama.cpp reads GGUF; convert it, or use engine=chat")
 
 
 class _ProcessorClock:

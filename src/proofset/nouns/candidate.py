@@ -7,7 +7,6 @@ from enum import StrEnum
 
 from proofset.nouns.evidence import Anchor, Evidence
 
-
 SEEN_ALL = -2
 """``unseen_fold`` of a candidate whose generator saw organic records of every fold: useless for validation."""
 

@@ -114,7 +114,7 @@ class Composer:
         return _Head(self._render(shown, number), shown, openers or shown, unseen)
 
     def _render(self, anchors: tuple[Anchor, ...], number: int) -> str:
-        topics = self.settings.topics.get(self.quota.label, ("",))
+        topics = self.settings.topics.get(self.quota.label) or ("",)
         heading = self.settings.headings.get(self.quota.label, self.settings.heading)
         template = files("proofset.synthesizing").joinpath("prompts/completion.md").read_text(encoding="utf-8")
         evidence = "".join(f"{passage.text}\n" for passage in self.evidence.passages)

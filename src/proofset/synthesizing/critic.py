@@ -104,7 +104,8 @@ def _character_features(texts: Sequence[str]) -> Encode:
 
     vectorizer = TfidfVectorizer(analyzer="char_wb", ngram_range=(1, 4), sublinear_tf=True, min_df=2, dtype=np.float32)
     vectorizer.fit(texts)
-    return lambda more: vectorizer.transform(more)
+    encode: Encode = vectorizer.transform
+    return encode
 
 
 class PanelCritic:

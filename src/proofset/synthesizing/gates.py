@@ -141,7 +141,8 @@ class AnchorGate:
         for anchor in brief.anchors:
             run = longest_shared_run(candidate.text, anchor.text)
             if run >= limit and run > given:
-                return _reject(self.name, candidate, "copies an anchor", f"{run} words in a row from {anchor.record_id}")
+                critique = f"{run} words in a row from {anchor.record_id}"
+                return _reject(self.name, candidate, "copies an anchor", critique)
         return _accept(self.name, candidate)
 
 

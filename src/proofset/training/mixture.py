@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from proofset.errors import InputError
 from proofset.nouns.result import Arm
-from proofset.plugins import Trainer
+from proofset.plugins import Fit
 from proofset.stats import bayesian_weights
 from proofset.training.trainers import Folds, Vectors, probabilities
 
@@ -49,6 +49,17 @@ def arms(has_definitions: bool, has_unjudged: bool, seeds: int) -> tuple[Arm, ..
     return tuple(listed)
 
 
+def comparisons(names: Sequence[str]) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """Which arm is compared with which others: synthetic text with everything organic, definitions where there are any.
+
+    An arm with synthetic text must beat the strongest arm that has none; definitions must beat the records alone.
+    """
+    if DEFINITIONS not in names:
+        return ((ORGANIC, tuple(name for name in names if name != ORGANIC)),)
+    synthetic = tuple(name for name in names if name not in (ORGANIC, DEFINITIONS))
+    return (ORGANIC, (DEFINITIONS,)), (DEFINITIONS, synthetic)
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Mixture:
     """What one arm trains on with one seed: organic records first, then the added ones."""
@@ -60,32 +71,6 @@ class Mixture:
     """Shape ``(n,)``; organic ones have mean 1."""
     added: NDArray[np.bool_]
     """Shape ``(n,)``: whether the record was added to the organic ones."""
-
-
-def mix(
-    vectors: Vectors,
-    labels: Sequence[str],
-    added_vectors: Vectors,
-    added_labels: Sequence[str],
-    *,
-    added_weight: float,
-    seed: int,
-) -> Mixture:
-    """The Mixture of organic and added records for one seed.
-
-    Organic weights are ``bayesian_weights(n, seed)``, the same in every arm, so that arms are paired by seed and the
-    seeds show how much a result hangs on this very organic sample. Each added record weighs ``added_weight``.
-    """
-    if added_weight < 0:
-        raise InputError(f"an added weight of {added_weight}", hint="weights are 0 or larger")
-    organic, added = len(labels), len(added_labels)
-    extra = np.asarray(added_vectors, dtype=np.float64).reshape(added, np.shape(vectors)[1])
-    return Mixture(
-        vectors=np.concatenate([np.asarray(vectors, dtype=np.float64), extra]),
-        labels=(*labels, *added_labels),
-        weights=np.concatenate([bayesian_weights(organic, seed), np.full(added, float(added_weight))]),
-        added=np.arange(organic + added) >= organic,
-    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,8 +102,28 @@ class Folded:
     """Shape ``(n,)``. Of an organic record: its validation fold. Of an added one: its ``unseen_fold``."""
 
 
+def mix(organic: Folded, added: Folded, *, added_weight: float, seed: int) -> Mixture:
+    """The Mixture of organic and added records for one seed.
+
+    Organic weights are ``bayesian_weights(n, seed)``, the same in every arm, so that arms are paired by seed and the
+    seeds show how much a result hangs on this very organic sample. An added record weighs ``added_weight``; one that is
+    ALWAYS_ALLOWED, a definition, weighs 1.
+    """
+    if added_weight < 0:
+        raise InputError(f"an added weight of {added_weight}", hint="weights are 0 or larger")
+    n, extra = len(organic.labels), len(added.labels)
+    vectors = np.reshape(np.asarray(added.vectors, dtype=np.float64), (extra, organic.vectors.shape[1]))
+    weights = np.where(np.asarray(added.folds) == ALWAYS_ALLOWED, 1.0, float(added_weight))
+    return Mixture(
+        vectors=np.concatenate([np.asarray(organic.vectors, dtype=np.float64), vectors]),
+        labels=(*organic.labels, *added.labels),
+        weights=np.concatenate([bayesian_weights(n, seed), weights]),
+        added=np.arange(n + extra) >= n,
+    )
+
+
 def choose(
-    train: Trainer,
+    train: Fit,
     organic: Folded,
     added: Folded,
     *,
@@ -128,9 +133,10 @@ def choose(
 ) -> Chosen:
     """Strength and weight with the least class-balanced log loss on organic validation folds; ties go to the first.
 
-    Then the offset of the ``edge`` labels with the best mean recall over classes on the same folds. It is part of the
-    tuning of *every* arm: with few labels, recall at the edge can be had by moving a threshold, without any new text,
-    and an arm must not be credited with what its baseline was merely not allowed to do.
+    The loss is taken at its best offset of the ``edge`` labels, and the offset then set where the mean recall over
+    classes is best, on the same folds. That is part of the tuning of *every* arm: with few labels, recall at the edge
+    can be had by moving a threshold, without any new text, and an arm must not be credited with what its baseline was
+    merely not allowed to do. A weight of 0 leaves the additions out: the folds may find them useless.
 
     While fold f validates, only organic records outside f and added records whose ``unseen_fold`` is f or
     ALWAYS_ALLOWED may train. An added record with ``unseen_fold == f`` was made without showing the generator any
@@ -144,21 +150,21 @@ def choose(
     grid = [(s, w) for s in strengths for w in (weights if len(added.labels) else weights[:1])]
     predicted = [validation_predictions(train, organic, added, strength=s, weight=w) for s, w in grid]
     classes = sorted(set(organic.labels))
-    losses = [balanced_log_loss(each, organic.labels, classes) for each in predicted]
+    losses = [least_log_loss(each, organic.labels, classes, edge) for each in predicted]
     best = int(np.argmin(losses))
     offset = best_offset(predicted[best], organic.labels, classes, edge)
     return Chosen(strength=grid[best][0], weight=grid[best][1], loss=losses[best], offset=offset)
 
 
 def validation_predictions(
-    train: Trainer, organic: Folded, added: Folded, *, strength: float, weight: float
+    train: Fit, organic: Folded, added: Folded, *, strength: float, weight: float
 ) -> NDArray[np.float64]:
     """Class probabilities ``(n, k)`` of organic records from the other folds plus what may join them."""
     names, extra = np.asarray(organic.labels, dtype=np.str_), np.asarray(added.labels, dtype=np.str_)
     extra_vectors = np.reshape(added.vectors, (len(extra), organic.vectors.shape[1]))
     classes, every_fold = sorted(set(organic.labels)), np.unique(organic.folds)
     always = np.asarray(added.folds) == ALWAYS_ALLOWED
-    mass = np.where(always, 1.0, float(len(every_fold))) * weight
+    mass = np.where(always, 1.0, len(every_fold) * weight)
     predicted = np.zeros((len(names), len(classes)))
     for fold in every_fold:
         inside, joins = organic.folds == fold, always | (np.asarray(added.folds) == fold)
@@ -198,6 +204,18 @@ def best_offset(
         return float(np.mean([right[truth == number].mean() for number in np.unique(truth)]))
 
     return max(OFFSETS, key=lambda offset: (round(recall(offset), 12), -abs(offset)))
+
+
+def least_log_loss(
+    predicted: NDArray[np.float64], labels: Sequence[str], classes: Sequence[str], edge: Collection[str]
+) -> float:
+    """Class-balanced log loss in nats at the offset where it is least.
+
+    Without this, text that merely makes the head more ready to say "edge" would look like text that teaches it.
+    """
+    offsets = OFFSETS if set(edge) & set(classes) else (0.0,)
+    floored = np.maximum(predicted, 1e-12)
+    return min(balanced_log_loss(leaned(floored, classes, edge, offset), labels, classes) for offset in offsets)
 
 
 def balanced_log_loss(predicted: NDArray[np.float64], labels: Sequence[str], classes: Sequence[str]) -> float:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from proofset.errors import InputError
-from proofset.plugins import Head, Trainer
+from proofset.plugins import Fit, Head
 
 Vectors = NDArray[np.float64] | NDArray[np.float32]
 Folds = NDArray[np.integer]
@@ -123,7 +123,7 @@ def probabilities(head: Head, vectors: Vectors, classes: Sequence[str]) -> NDArr
 
 
 def out_of_fold(
-    train: Trainer, vectors: Vectors, labels: Sequence[str], weights: Vectors, folds: Folds, *, strength: float
+    train: Fit, vectors: Vectors, labels: Sequence[str], weights: Vectors, folds: Folds, *, strength: float
 ) -> NDArray[np.float64]:
     """Class probabilities ``(n, k)`` of each record from a head trained on the other folds only.
 
@@ -153,7 +153,7 @@ class CurvePoint:
 
 
 def learning_curve(
-    train: Trainer,
+    train: Fit,
     vectors: Vectors,
     labels: Sequence[str],
     folds: Folds,

@@ -1,0 +1,241 @@
+"""A brief is the same whenever it is asked for, shows nothing of its unseen fold, and is asked of the right slices."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from proofset.config import Synthesize
+from proofset.grounding.anchors import choose_anchors
+from proofset.nouns.candidate import SEEN_ALL, Quota
+from proofset.nouns.evidence import Anchor, Evidence, Passage
+from proofset.nouns.record import Record
+from proofset.nouns.result import Measure
+from proofset.nouns.slice import Deficit
+from proofset.synthesizing.brief import Composer, quotas
+
+QUOTA = Quota(slice="edge", label="edge", accepted=10, max_briefs=20)
+RECORDS = [
+    Record(id=f"r{n}", text=f"word{n} second{n} third{n} fourth{n} fifth{n} sixth{n}", label="edge") for n in range(12)
+]
+FOLDS = {record.id: n % 4 for n, record in enumerate(RECORDS)}
+
+
+def composer(
+    records: Sequence[Record] = RECORDS, folds: Mapping[str, int] = FOLDS, *, n_folds: int = 4, seed: int = 1,
+    title: str = "rare things", evidence: Evidence | None = None, **settings: Any,
+) -> Composer:
+    """A writer of briefs on real anchors; ``settings`` are those of ``[synthesize]``."""
+    return Composer(
+        quota=QUOTA, title=title, anchoring=partial(choose_anchors, records, folds), evidence=evidence or Evidence(),
+        folds=n_folds, settings=Synthesize.model_validate({"anchors": 3, "prompts_per_slice": 4, **settings}),
+        seed=seed,
+    )
+
+
+# ── briefs ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@given(st.integers(0, 40), st.integers(0, 5))
+def test_the_same_brief_twice_is_equal(number: int, seed: int) -> None:
+    one, other = composer(seed=seed), composer(seed=seed)
+    for earlier in range(number % 3):
+        one.brief(earlier)  # what was asked for before makes no difference
+    assert one.brief(number) == other.brief(number)
+
+
+def test_all_ids_of_a_slice_differ() -> None:
+    briefs = [composer().brief(number) for number in range(40)]
+    assert len({brief.id for brief in briefs}) == len({brief.seed for brief in briefs}) == 40
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"seed": 2},
+        {"title": "other things"},
+        {"sampling": {"temperature": 0.7}},
+        {"sampling": {"max_tokens": 63}},
+        {"model": {"engine": "chat"}},
+        {"model": {"path": "other.gguf"}},
+        {"model": {"model": "other"}},
+        {"heading": "Look:"},
+        {"headings": {"edge": "Look:"}},
+        {"anchors": 2},
+        {"evidence": Evidence(passages=(Passage(id="p", text="An edge is sharp.", source="x"),))},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_whatever_is_told_otherwise_gives_another_id(change: dict[str, Any]) -> None:
+    plain, changed = composer(), composer(**change)
+    assert not {plain.brief(n).id for n in range(8)} & {changed.brief(n).id for n in range(8)}
+
+
+def test_what_does_not_reach_the_model_keeps_the_id() -> None:
+    plain, changed = composer(), composer(patience=3, window=2, budget_usd="5", model={"threads": 1, "slots": 2})
+    assert [plain.brief(n) for n in range(8)] == [changed.brief(n) for n in range(8)]
+
+
+@given(data=st.data(), n_folds=st.integers(2, 5), anchors=st.integers(1, 6), words=st.integers(0, 5))
+def test_nothing_of_the_unseen_fold_is_ever_shown(data: st.DataObject, n_folds: int, anchors: int, words: int) -> None:
+    placed = data.draw(st.lists(st.integers(0, n_folds - 1), min_size=1, max_size=14))
+    records = [replace(record, id=f"r{n}", text=f"unique{n}x and more{n}x to say{n}x") for n, record in
+               enumerate((RECORDS * 2)[: len(placed)])]  # fmt: skip
+    folds = {record.id: fold for record, fold in zip(records, placed, strict=True)}
+    writer = composer(records, folds, n_folds=n_folds, anchors=anchors, opening_words=words)
+    for number in range(20):
+        brief = writer.brief(number)
+        hidden = [record for record in records if folds[record.id] == brief.unseen_fold]
+        assert not [record for record in hidden if record.text.split()[0] in brief.prompt]
+        assert not {anchor.record_id for anchor in brief.anchors} & {record.id for record in hidden}
+        assert brief.anchors
+        if brief.unseen_fold == SEEN_ALL:  # only where leaving the fold out would leave nothing
+            assert len(set(placed)) == 1
+        else:
+            assert 0 <= brief.unseen_fold < n_folds
+
+
+def test_the_unseen_folds_take_turns() -> None:
+    assert {composer().brief(number).unseen_fold for number in range(20)} == {0, 1, 2, 3}
+
+
+@given(st.integers(0, 60), st.integers(0, 8))
+def test_an_opening_is_a_strict_prefix_of_an_anchor(number: int, words: int) -> None:
+    brief = composer(opening_words=words).brief(number)
+    assert len(brief.opening.split()) <= words
+    assert any(
+        anchor.text.startswith(brief.opening) and len(anchor.text.split()) > len(brief.opening.split())
+        for anchor in brief.anchors
+    )
+
+
+def test_openings_have_all_lengths_and_are_not_taken_from_what_is_shown() -> None:
+    briefs = [composer(opening_words=3).brief(number) for number in range(60)]
+    assert {len(brief.opening.split()) for brief in briefs} == {0, 1, 2, 3}
+    for brief in briefs:
+        if brief.opening:
+            assert brief.opening.split()[0] not in brief.prompt[: brief.shared_chars]
+
+
+def test_without_opening_words_every_start_is_free() -> None:
+    brief = composer(opening_words=0).brief(3)
+    assert brief.opening == ""
+    assert brief.prompt == brief.prompt[: brief.shared_chars] + "-"
+
+
+@pytest.mark.parametrize("text", ["one", "", "  ", "two words"])
+def test_a_slice_of_one_short_record(text: str) -> None:
+    record = Record(id="only", text=text, label="edge")
+    for number in range(8):
+        brief = composer([record], {"only": 0}, opening_words=4).brief(number)
+        assert brief.unseen_fold in (SEEN_ALL, 1, 2, 3)
+        assert [anchor.record_id for anchor in brief.anchors] == ["only"]
+        assert len(brief.opening.split()) < max(1, len(text.split()))
+
+
+def test_a_slice_without_records_still_has_a_prompt() -> None:
+    brief = composer([], {}).brief(0)
+    assert (brief.anchors, brief.opening, brief.unseen_fold) == ((), "", SEEN_ALL)
+    assert brief.prompt.startswith("Real examples of rare things:")
+
+
+def test_the_prompt_reads_as_a_list_to_go_on_with() -> None:
+    evidence = Evidence(passages=(Passage(id="p", text="An {edge} is sharp.", source="x"),))
+    records = [Record(id="a", text="first\nline  {here}", label="edge"), Record(id="b", text="b c d e", label="edge")]
+    brief = composer(records, {"a": 0, "b": 1}, n_folds=3, evidence=evidence, opening_words=0).brief(19)
+    lines = brief.prompt.split("\n")
+    assert lines[:2] == ["An {edge} is sharp.", "Real examples of rare things:"]
+    assert set(lines[2:-1]) <= {"- first line {here}", "- b c d e"}
+    assert lines[-1] == "-"
+
+
+def test_briefs_share_their_prompts_in_runs() -> None:
+    briefs = [composer().brief(number) for number in range(24)]
+    heads = [brief.prompt[: brief.shared_chars] for brief in briefs]
+    assert [heads.index(head) for head in heads] == [0] * 5 + [5] * 5 + [10] * 5 + [15] * 9  # the last one serves on
+    for brief, head in zip(briefs, heads, strict=True):
+        assert brief.prompt == f"{head}- {brief.opening}".rstrip()
+        assert not brief.prompt.endswith(" ")
+
+
+def test_small_slices_keep_anchors_back_for_openings() -> None:
+    records = RECORDS[:4]
+    brief = composer(records, dict.fromkeys((r.id for r in records), 1), anchors=8, opening_words=3).brief(0)
+    assert brief.unseen_fold == 0
+    assert brief.prompt[: brief.shared_chars].count("\n- ") == 2
+
+
+def test_topics_take_turns_and_may_be_empty() -> None:
+    writer = composer(topics={"edge": ("knives", "cliffs")}, heading="Of {topic}, {label}:")
+    heads = [writer.brief(number).prompt.split("\n")[0] for number in (0, 5, 10, 15)]
+    assert heads == ["Of knives, edge:", "Of cliffs, edge:"] * 2
+    assert composer(topics={"edge": ()}).brief(0).prompt == composer().brief(0).prompt
+
+
+# ── quotas ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def deficit(name: str, rank: int, *, edge: bool = True) -> Deficit:
+    nothing = Measure(name="error", value=None)
+    return Deficit(
+        slice=name, title="", n=3, error=nothing, expected_error=nothing, needed=nothing, edge=edge, rank=rank
+    )
+
+
+def settings(companions: float = 0.5, quota: int = 10, max_briefs: int = 30) -> Synthesize:
+    return Synthesize(companions=companions, quota=quota, max_briefs=max_briefs)
+
+
+def test_edges_by_need_and_then_their_companions() -> None:
+    ranked = [deficit("b", 2), deficit("rich", 3, edge=False), deficit("a", 1)]
+    found = quotas(ranked, {"a": {"b": 0.9, "rich": 0.2, "poor": 0.1}, "b": {"poor": 0.3}}, settings())
+    assert [(each.slice, each.accepted, each.max_briefs, each.companion_of) for each in found] == [
+        ("a", 10, 30, ""), ("b", 10, 30, ""), ("rich", 5, 15, "a"), ("poor", 5, 15, "b"),
+    ]  # fmt: skip
+    assert all(each.label == each.slice for each in found)
+
+
+def test_a_shared_companion_gets_both_shares_but_never_more_than_an_edge() -> None:
+    ranked = [deficit(name, rank) for rank, name in enumerate("abc", start=1)]
+    confused = {name: {"rich": 0.5} for name in "abc"}
+    *_, shared = quotas(ranked, confused, settings(companions=0.3))
+    assert (shared.slice, shared.accepted, shared.max_briefs) == ("rich", 9, 27)
+    assert shared.companion_of in "abc"
+    *_, shared = quotas(ranked, confused, settings(companions=0.5))
+    assert shared.accepted == 10
+
+
+@pytest.mark.parametrize(
+    ("confused", "companions"),
+    [({}, 0.5), ({"a": {}}, 0.5), ({"a": {"rich": 0.0}}, 0.5), ({"a": {"rich": 0.5}}, 0.0), ({"a": {"a2": 1.0}}, 0.5)],
+)
+def test_no_confusion_or_no_share_no_companion(confused: dict[str, dict[str, float]], companions: float) -> None:
+    found = quotas([deficit("a", 1), deficit("a2", 2)], confused, settings(companions))
+    assert [each.slice for each in found] == ["a", "a2"]
+
+
+def test_equally_confusable_neighbours_are_chosen_by_name() -> None:
+    for order in (["y", "x"], ["x", "y"]):
+        (_, companion) = quotas([deficit("a", 1)], {"a": dict.fromkeys(order, 0.4)}, settings())
+        assert companion.slice == "x"
+
+
+def test_no_edges_no_quotas() -> None:
+    assert quotas([deficit("a", 1, edge=False)], {"a": {"b": 1.0}}, settings()) == ()
+
+
+def test_a_tiny_share_still_gets_a_brief() -> None:
+    *_, companion = quotas([deficit("a", 1)], {"a": {"b": 1.0}}, settings(companions=0.1, quota=10, max_briefs=4))
+    assert (companion.accepted, companion.max_briefs) == (1, 1)
+
+
+def test_anchors_are_equal_to_what_the_records_say() -> None:
+    shown = {anchor.record_id: anchor for number in range(20) for anchor in composer().brief(number).anchors}
+    assert shown == {record.id: Anchor(record.id, record.text, "edge") for record in RECORDS if record.id in shown}
