@@ -2,7 +2,8 @@
 
 With few labels, recall at the edge is for sale: move the threshold, and pay with the rest. So two arms are compared at the
 same price. Every arm's edge offset is moved until its accuracy on the rest equals the baseline's, and only then is the
-edge counted. A gain that a moved threshold could buy is no gain here.
+edge counted. A gain that a moved threshold could buy is no gain here: an arm that is the baseline with another offset
+differs from it by exactly 0.
 """
 
 from __future__ import annotations
@@ -16,80 +17,111 @@ from numpy.typing import NDArray
 from proofset.stats import resampled_blocks
 from proofset.training.scoring import Bench, Predictions
 
-TINY = 1e-12
+FLOOR = np.finfo(np.float64).tiny
+"""Stands for a probability of 0, so that every item has an offset, however far, at which it goes over."""
+DECIMALS = 9
+"""Offsets in nats are rounded to so many decimals: equal odds stay equal whatever offset was applied before."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Crossings:
-    """For one arm and seed: the offset at which each item goes over to the edge labels, and where that is right."""
+class Curve:
+    """One arm and seed as its offset rises: which rest items it loses, and which edge items it has found by then.
 
-    rest_at: NDArray[np.float64]
-    """Offsets, ascending, at which a rest item that is right until then is lost; shape ``(m_rest,)``."""
+    Rest items that go over at the same offset form one step; there are ``j`` steps.
+    """
+
     rest_items: NDArray[np.intp]
-    """Those items, in the same order."""
-    edge_at: NDArray[np.float64]
-    """Offsets, ascending, from which on an edge item is right; shape ``(m_edge,)``."""
+    """Rest items that are right at a low enough offset, in the order in which they are lost; shape ``(m_rest,)``."""
+    ends: NDArray[np.intp]
+    """How many of them are lost before the first step and after each; shape ``(j + 1,)``."""
     edge_items: NDArray[np.intp]
-    """Those items, in the same order."""
+    """Edge items that are right at a high enough offset, in the order in which they are found; ``(m_edge,)``."""
+    found: NDArray[np.intp]
+    """How many of them are found just before the next step, hence at no further loss; shape ``(j + 1,)``."""
+    kept_items: NDArray[np.intp]
+    """Rest items that are right as the arm stands, at offset 0."""
 
 
-def crossings(bench: Bench, probabilities: NDArray[np.float64]) -> Crossings:
-    """The crossings of one seed's probabilities ``(n_items, k)``.
+def curve_of(bench: Bench, probabilities: NDArray[np.float64]) -> Curve:
+    """The curve of one seed's probabilities ``(n_items, k)``.
 
     An item goes to its most probable edge label once the offset reaches log p(best rest label) − log p(best edge label).
+    There it is right if the true label alone is the most probable of its side: where labels tie, nobody is credited.
     """
-    edge = np.isin(np.arange(len(bench.classes)), bench.edge)
-    logs = np.log(np.maximum(probabilities, TINY))
-    best_edge, best_rest = np.where(edge, logs, -np.inf), np.where(edge, -np.inf, logs)
-    needed = best_rest.max(axis=1) - best_edge.max(axis=1)
-    is_edge = edge[bench.truth]
-    edge_right = np.flatnonzero(is_edge & (best_edge.argmax(axis=1) == bench.truth))
-    rest_right = np.flatnonzero(~is_edge & (best_rest.argmax(axis=1) == bench.truth))
-    edge_items = edge_right[np.argsort(needed[edge_right], kind="stable")]
-    rest_items = rest_right[np.argsort(needed[rest_right], kind="stable")]
-    return Crossings(
-        rest_at=needed[rest_items], rest_items=rest_items, edge_at=needed[edge_items], edge_items=edge_items
+    edge_K = np.isin(np.arange(len(bench.classes)), bench.edge)
+    logs = np.log(np.maximum(probabilities, FLOOR))
+    best_edge, best_rest = (np.max(logs, axis=1, where=side, initial=-np.inf) for side in (edge_K, ~edge_K))
+    needed = np.round(best_rest - best_edge, DECIMALS)
+    is_edge = edge_K[bench.truth]
+    own_side = edge_K == is_edge[:, None]
+    best_own = np.where(is_edge, best_edge, best_rest)
+    alone = ((logs == best_own[:, None]) & own_side).sum(axis=1) == 1
+    right = alone & (logs[np.arange(len(logs)), bench.truth] == best_own)
+    rest, edge = (np.flatnonzero(right & side) for side in (~is_edge, is_edge))
+    rest, edge = (items[np.argsort(needed[items], kind="stable")] for items in (rest, edge))
+    steps, starts = np.unique(needed[rest], return_index=True)
+    return Curve(
+        rest_items=rest,
+        ends=np.append(starts, len(rest)),
+        edge_items=edge,
+        found=np.searchsorted(needed[edge], np.append(steps, np.inf), side="left"),
+        kept_items=rest[needed[rest] > 0],
     )
 
 
-def kept_rest(crossing: Crossings, weights_B_N: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Weight of the rest items that are right at offset 0, shape ``(b,)``."""
-    kept = crossing.rest_items[crossing.rest_at > 0]
-    return np.asarray(weights_B_N[:, kept].sum(axis=1, dtype=np.float64))
-
-
-def edge_at_rest(
-    crossing: Crossings, weights_B_N: NDArray[np.float32], kept_B: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def edge_at_rest(curve: Curve, weights_B_N: NDArray[np.float32], kept_B: NDArray[np.float64]) -> NDArray[np.float64]:
     """Weight of the edge items that are right when the rest items that are right weigh ``kept_B``; shape ``(b,)``.
 
-    Between two offsets at which the rest changes, the edge is interpolated. Where even the lowest offset keeps less of
-    the rest than asked, the edge is counted just before the first further loss.
+    Inside a step the edge is interpolated: a coin decides between the offsets before and after it. An arm whose rest
+    falls short of ``kept_B`` even at the lowest offset is charged what is missing, item for item, down to 0.
     """
-    rest_B_M = np.cumsum(weights_B_N[:, crossing.rest_items], axis=1, dtype=np.float64)
-    edge_B_M = np.cumsum(weights_B_N[:, crossing.edge_items], axis=1, dtype=np.float64)
-    none = np.zeros((len(weights_B_N), 1))
-    lost_B_J, found_B_E = np.concatenate([none, rest_B_M], axis=1), np.concatenate([none, edge_B_M], axis=1)
-    next_loss = np.append(crossing.rest_at, np.inf)
-    found_B_J = found_B_E[:, np.searchsorted(crossing.edge_at, next_loss, side="left")]
-    to_lose_B = lost_B_J[:, -1] - kept_B
-    rows = zip(to_lose_B, lost_B_J, found_B_J, strict=True)
-    return np.array([np.interp(lose, lost_J, found_J) for lose, lost_J, found_J in rows])
+    lost_B_J, found_B_J = _polyline(curve, weights_B_N)
+    missing_B = np.maximum(kept_B - lost_B_J[:, -1], 0.0)
+    to_lose_B = np.maximum(lost_B_J[:, -1] - kept_B, 0.0)
+    before_B = _last_at(lost_B_J, to_lose_B)
+    rows, last = np.arange(len(kept_B)), lost_B_J.shape[1] - 1
+    after_B = _last_at(lost_B_J, lost_B_J[rows, np.minimum(before_B + 1, last)])
+    start_B, length_B = lost_B_J[rows, before_B], lost_B_J[rows, after_B] - lost_B_J[rows, before_B]
+    share_B = (to_lose_B - start_B) / np.where(length_B > 0, length_B, 1.0)
+    found_B = found_B_J[rows, before_B] + share_B * (found_B_J[rows, after_B] - found_B_J[rows, before_B])
+    return np.asarray(np.maximum(found_B - missing_B, 0.0))
+
+
+def _last_at(lost_B_J: NDArray[np.float64], bound_B: NDArray[np.float64]) -> NDArray[np.intp]:
+    """Last step of each row at which no more than the bound is lost: steps without weight are passed over."""
+    return np.asarray((lost_B_J <= bound_B[:, None]).sum(axis=1) - 1)
+
+
+def _polyline(curve: Curve, weights_B_N: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Weight lost of the rest and found of the edge at the end of each step, each ``(b, j + 1)``."""
+    sums = []
+    for items, places in ((curve.rest_items, curve.ends), (curve.edge_items, curve.found)):
+        total_B_M = np.zeros((len(weights_B_N), len(items) + 1))
+        np.cumsum(weights_B_N[:, items], axis=1, dtype=np.float64, out=total_B_M[:, 1:])
+        sums.append(total_B_M[:, places])
+    return sums[0], sums[1]
 
 
 def matched_accuracy(
     bench: Bench, arms: Sequence[Predictions], weights_B_N: NDArray[np.float32]
 ) -> NDArray[np.float64]:
-    """Edge accuracy of every arm at the rest accuracy of the first, shape ``(arms, b, seeds)``; NaN without edges."""
+    """Edge accuracy of every arm at the rest accuracy of the first, shape ``(arms, b, seeds)``; NaN without edges.
+
+    (Edge items that are right at the offset at which as much of the rest is right as in the first arm) / edge items,
+    weighted by item. It is a point on the ROC curve (Fawcett 2006) at the baseline's own threshold, for any number of
+    labels. The first arm's value is at least its edge accuracy: it too is given what costs no further rest. It lies
+    when the baseline hardly ever names an edge label: the match is then made where the curve is steepest. Without held-
+    out rest items nothing limits the offset, and it is the accuracy among the edge labels alone.
+    """
     edge_B = weights_B_N[:, np.isin(bench.truth, bench.edge)].sum(axis=1, dtype=np.float64)
     found = np.empty((len(arms), len(weights_B_N), len(arms[0].probabilities)))
     for seed in range(found.shape[2]):
-        curves = [crossings(bench, arm.probabilities[seed]) for arm in arms]
-        kept_B = kept_rest(curves[0], weights_B_N)
+        curves = [curve_of(bench, arm.probabilities[seed]) for arm in arms]
+        kept_B = weights_B_N[:, curves[0].kept_items].sum(axis=1, dtype=np.float64)
         for number, curve in enumerate(curves):
             found[number, :, seed] = edge_at_rest(curve, weights_B_N, kept_B)
     with np.errstate(invalid="ignore", divide="ignore"):
-        return found / edge_B[None, :, None]
+        return np.asarray(found / edge_B[None, :, None])
 
 
 def resampled_matched(bench: Bench, arms: Sequence[Predictions], resamples: int, seed: int) -> NDArray[np.float64]:
