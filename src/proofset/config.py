@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import tomllib
 from decimal import Decimal, InvalidOperation
+from math import inf
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from proofset.errors import ConfigError
 
@@ -239,12 +240,20 @@ class Train(Section):
 
     trainer: str = "linear"
     """Trainer plugin."""
-    strengths: tuple[float, ...] = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
+    strengths: tuple[float, ...] = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
     """Inverse regularisation strengths to choose from."""
-    weights: tuple[float, ...] = (0.0, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0)
+    weights: tuple[float, ...] = (0.0, 0.02, 0.05, 0.1, 0.3, 1.0)
     """Weights of a synthetic record against an organic one, to choose from; 0 leaves them out."""
     seeds: int = Field(5, ge=1)
     """Trainings per arm; each re-weights the organic records at random, alike in every arm (Bayesian bootstrap)."""
+
+    @field_validator("strengths", "weights")
+    @classmethod
+    def _can_be_searched(cls, given: tuple[float, ...], info: ValidationInfo) -> tuple[float, ...]:
+        least = "above 0" if info.field_name == "strengths" else "0 or larger"
+        if not given or any(not (0 < each < inf or (each == 0 and least != "above 0")) for each in given):
+            raise ValueError(f"needs at least one number, each of them finite and {least}")
+        return given
 
 
 class Prove(Section):

@@ -211,7 +211,9 @@ def cost(walk: Walk, outputs: list[str]) -> None:
     """The log's Usage → the statement: per stage, per slice, per fate, and per accepted record."""
     ledger = [event.usage for event in walk.run.events if isinstance(event, Spent)]
     keep(walk, outputs, "tables/ledger.parquet", partial(tables.write_rows, rows=ledger, noun=Usage))
-    walk.tell(Costed(statement=statement(walk.run.events)))
+    settings = walk.study.cost
+    prices = f"processor time of this machine at ${settings.usd_per_core_hour} a core-hour, as the study sets it"
+    walk.tell(Costed(statement=statement(walk.run.events, prices=prices)))
 
 
 def handoff(walk: Walk, outputs: list[str]) -> None:
@@ -246,9 +248,7 @@ def train(walk: Walk, outputs: list[str]) -> None:
     for arm in mixture.arms(defined > 0, spoken, settings.seeds):
         added = joining[arm.added]
         weights = settings.weights if arm.name == mixture.JUDGED_WEIGHTED else (1.0,)
-        chosen = mixture.choose(
-            fit, known.folded, added, strengths=settings.strengths, weights=weights, edge=edge
-        )
+        chosen = mixture.choose(fit, known.folded, added, strengths=settings.strengths, weights=weights, edge=edge)
         offsets[arm.name] = chosen.offset
         for seed in range(settings.seeds):
             mixed = mixture.mix(known.folded, added, added_weight=chosen.weight, seed=seed)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -138,7 +139,8 @@ def proof(edges: tuple[str, ...]) -> list[Event]:
         ("judged-weighted", 0.064, -0.002, 0.015, Claim.HELPS),
     ):
         table = [
-            gain(arm, "edge", "edge accuracy", 0.782, edge, half, 546),
+            gain(arm, "edge", "edge accuracy at equal rest", 0.782, edge, half, 546),
+            gain(arm, "edge", "edge accuracy", 0.771, edge + 0.02, half, 546),
             gain(arm, "rest", "rest accuracy", 0.985, rest, half / 4, 2472),
             gain(arm, "all", "accuracy", 0.948, edge * 0.18 + rest * 0.82, half / 3, 3018),
             *(gain(arm, name, "slice accuracy", 0.782, edge, half, 546) for name in edges),
@@ -149,6 +151,24 @@ def proof(edges: tuple[str, ...]) -> list[Event]:
         title = {"unjudged": "+ unjudged", "judged": "+ judged"}.get(arm, "+ judged, chosen weight")
         words = f"{title}: starved slices gain, the rest stays within the margin: {claim}."
         rows.append(Claimed(claim=ArmClaim(arm=arm, title=title, claim=claim, words=words)))
+    return rows
+
+
+def with_definitions(events: list[Event]) -> list[Event]:
+    """The same run with an arm of definitions, which the synthetic arms have to beat."""
+    rows: list[Event] = []
+    for event in events:
+        if isinstance(event, Proved):
+            rows.append(Proved(gain=replace(event.gain, baseline="definitions")))
+            continue
+        if isinstance(event, Started) and event.verb == "prove":
+            rows.append(event)
+            rows.append(Proved(gain=gain("definitions", "edge", "edge accuracy at equal rest", 0.782, 0.03, 0.01, 546)))
+            words = "helps the edges"
+            claim = ArmClaim(arm="definitions", title="+ definitions", claim=Claim.HELPS, words=words)
+            rows.append(Claimed(claim=claim))
+            continue
+        rows.append(event)
     return rows
 
 
@@ -210,7 +230,9 @@ def trials() -> list[Event]:
 
 def full_run() -> list[Event]:
     training: list[Event] = [
-        Trained(arm=arm, seed=seed, settings="strength 10, weight 0.25")
+        Trained(
+            arm=arm, seed=seed, settings="strength 10, added weight 0.25, edge offset +0.4 (validation loss 0.2100)"
+        )
         for arm in ("organic", "unjudged", "judged", "judged-weighted")
         for seed in range(5)
     ]
@@ -262,6 +284,11 @@ def study() -> Study:
 @pytest.fixture
 def sms() -> list[Event]:
     return full_run()
+
+
+@pytest.fixture
+def defined() -> list[Event]:
+    return with_definitions(full_run())
 
 
 @pytest.fixture

@@ -60,11 +60,14 @@ def test_a_whole_run_is_told_in_order(study: Study, sms: Sequence[Event]) -> Non
     places = [text.index(heading) for heading in headings]
     assert places == sorted(places)
     for fragment in (
-        "+ judged, chosen weight helps : starved slices +6.4 (+4.9 to +7.9, n = 546); elsewhere −0.2 (−0.6 to +0.2",
+        "+ judged, chosen weight helps : starved slices at equal rest +6.4 (+4.9 to +7.9, n = 546); elsewhere −0.2 (",
+        "each arm’s threshold is moved until it loses no more of the rest than the baseline",
+        "Starved slices, as tuned",
+        "“+ unjudged”, “+ judged”, “+ judged, chosen weight” with “organic”", "organic strength 10, added weight 0.25",
         "218 / 480", "40.0 % 19.8 % to 64.3 % , n = 15", "after critic", "wrong label: 33", "briefs spent",
         "good organic records", "proposed by SmolLM2-135M-Instruct.Q4_1.gguf", "fewer than 10 organic records",
         "$0.0024 in all; $0.000011 for each of 218 accepted", "at $0.05 a core-hour",
-        "refused: copy-of-organic", "strength 10, weight 0.25",
+        "refused: copy-of-organic", "edge offset +0.4",
         "proofset 0.1.0 on Python 3.12.8", "3 min 34 s", "withheld on purpose",
     ):  # fmt: skip
         assert fragment in text, fragment
@@ -174,3 +177,27 @@ def luminance(colour: str) -> float:
     channels = [int(digits[place : place + 2], 16) / 255 for place in (0, 2, 4)]
     linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def test_arms_are_shown_with_the_baseline_they_were_compared_with(study: Study, defined: Sequence[Event]) -> None:
+    text = Outline(html.render(study, defined)).text
+    assert "+ judged against + definitions" in text
+    assert "“+ definitions” with “organic”; “+ unjudged”" in text
+
+
+def test_long_samples_are_cut_and_lone_zeros_have_no_interval(study: Study, sms: Sequence[Event]) -> None:
+    events = [
+        replace(event, candidate=replace(event.candidate, text="sexy " * 400)) if isinstance(event, Proposed) else event
+        for event in sms
+    ]
+    text = Outline(html.render(study, events)).text
+    assert max(map(len, re.findall(r"(?:sexy ?)+", text))) <= 500
+    assert "sexy…" in text
+    assert not re.search(r"(?<![\d.,])0 to 0(?![\d.,])", text), "of records needed where none are"
+
+
+def test_work_without_words_is_folded_away_and_no_author(study: Study, sms: Sequence[Event]) -> None:
+    usage = Usage(model="this machine", stage="audit", core_seconds=1.0)
+    text = Outline(html.render(study, [*sms, Spent(usage=usage)])).text
+    assert "Work that took no words of a model (1)" in text
+    assert "proposed by SmolLM2-135M-Instruct.Q4_1.gguf ; the judges" in text

@@ -85,7 +85,9 @@ def test_numbers_stand_beside_the_dots(found: Findings) -> None:
     assert found.proof is not None
     shown = [text.replace("\u00a0", " ") for text in texts(plots.forest_figure(found.proof, 0.01))]
     assert "+6.4 (+4.9 to +7.9)" in shown
-    assert {"Edge accuracy", "Rest accuracy", "Edge average precision", "+ unjudged"} <= set(shown)
+    assert {"Starved slices, at equal rest", "The rest, as tuned", "Macro-F1, as tuned", "+ unjudged"} <= set(shown)
+    headings = [text for text in shown if "tuned" in text or "equal rest" in text]
+    assert headings[:2] == ["Starved slices, at equal rest", "The rest, as tuned"], "what the claim rests on is first"
 
 
 def test_the_margin_is_marked_in_the_rows_of_the_rest_alone(found: Findings) -> None:
@@ -110,3 +112,17 @@ def test_values_without_interval_and_nan_do_not_break_a_figure() -> None:
     figure = plots.viability_figure([Pair(measure=bare, control=odd), Pair(measure=odd, control=bare)])
     assert "nan" not in figure
     assert parsed(figure) is not None
+
+
+def test_both_halves_of_the_claim_have_a_scale_of_their_own(found: Findings) -> None:
+    assert found.proof is not None
+    wide, narrow = parsed(plots.forest_figure(found.proof, 0.01)).iter("svg")
+    for drawing in (wide, narrow):
+        axes = [each.get("id", "") for each in drawing.iter("g") if re.search(r"-axes_\d+$", each.get("id", ""))]
+        assert len(axes) == 3, "equal rest, the rest, and all that is as tuned"
+
+
+def test_a_proof_without_the_claimed_metrics_is_still_drawn(found: Findings) -> None:
+    assert found.proof is not None
+    only = replace(found.proof, pooled=tuple(g for g in found.proof.pooled if g.metric == "accuracy"))
+    assert "All records, as tuned" in texts(plots.forest_figure(only, 0.01))

@@ -15,7 +15,10 @@ def test_key_figures_stand_with_what_they_rest_on(study: Study, sms: Sequence[Ev
     assert values["starved slices"] == ("1", "of 2; first in need: Spam, n = 15")
     assert values["accepted of proposed"] == ("218 / 480", "45.4 % (41.0 % to 49.9 %)")
     assert values["per accepted record"] == ("$0.000011", "$0.0024 in all, imputed from core-hours")
-    assert values["points on starved slices"] == ("+6.4", "+4.9 to +7.9; n = 546; arm “+ judged, chosen weight”")
+    assert values["points on starved slices, at equal rest"] == (
+        "+6.4",
+        "+4.9 to +7.9; n = 546; arm “+ judged, chosen weight”",
+    )
 
 
 def test_unpriced_calls_stand_beside_the_price(study: Study, sms: Sequence[Event]) -> None:

@@ -47,8 +47,8 @@ def test_findings_of_a_whole_run(study: Study, sms: Sequence[Event]) -> None:
     assert (found.synthesis.proposed, found.synthesis.accepted) == (480, 218)
     assert found.proof is not None
     assert [answer.claim for answer in found.proof.answers] == [Claim.HARMS, Claim.NOT_SHOWN, Claim.HELPS]
-    assert (found.proof.seeds, found.proof.baseline) == (5, "organic")
-    assert len(found.proof.pooled) == 15
+    assert (found.proof.seeds, {answer.against for answer in found.proof.answers}) == (5, {"organic"})
+    assert len(found.proof.pooled) == 18
     assert {gain.slice for gain in found.proof.per_slice} == {"spam"}
     assert found.spending.usd == 480 * Decimal("0.0000049")
 
@@ -69,7 +69,10 @@ def test_an_answer_says_its_numbers_with_intervals(study: Study, sms: Sequence[E
     lead = findings(study, sms).lead
     assert lead is not None
     numbers = lead.numbers.replace("\u00a0", " ")
-    assert numbers == "starved slices +6.4 (+4.9 to +7.9, n = 546); elsewhere −0.2 (−0.6 to +0.2, n = 2,472)."
+    assert (
+        numbers
+        == "starved slices at equal rest +6.4 (+4.9 to +7.9, n = 546); elsewhere −0.2 (−0.6 to +0.2, n = 2,472)."
+    )
 
 
 def test_without_a_recorded_claim_nothing_is_claimed(study: Study, sms: Sequence[Event]) -> None:
@@ -130,3 +133,26 @@ def test_rows_are_told_apart_by_metric_even_when_a_slice_is_called_all(study: St
     assert found.proof is not None
     assert odd in found.proof.per_slice
     assert odd not in found.proof.pooled
+
+
+def test_each_answer_names_the_arm_it_is_compared_with(
+    study: Study, sms: Sequence[Event], defined: Sequence[Event]
+) -> None:
+    alone, both = findings(study, sms).proof, findings(study, defined).proof
+    assert alone is not None and both is not None
+    assert not alone.varies
+    assert dict(alone.arms)["judged"] == "+ judged"
+    assert both.varies
+    assert [answer.against for answer in both.answers] == ["organic", *["+ definitions"] * 3]
+    assert dict(both.arms)["judged"] == "+ judged against + definitions"
+    pairing = both.pairing.replace("\u00a0", " ")
+    assert pairing == (
+        "“+ definitions” with “organic”; “+ unjudged”, “+ judged”, “+ judged, chosen weight” with “+ definitions”"
+    )
+
+
+def test_the_settings_of_every_arm_are_kept_the_baselines_too(study: Study, sms: Sequence[Event]) -> None:
+    proof = findings(study, sms).proof
+    assert proof is not None
+    assert [title for title, _ in proof.settings] == ["organic", "+ unjudged", "+ judged", "+ judged, chosen weight"]
+    assert all("edge offset +0.4" in chosen for _, chosen in proof.settings)

@@ -24,7 +24,8 @@ def test_a_whole_run_on_one_screen(study: Study, sms: Sequence[Event]) -> None:
     text = printed(study, sms)
     for fragment in (
         "● synthesize     3 min 34 s", "· ground      not asked for", "1 of 2 slices", "◆ Spam     15  40.0 % (19.8 %",
-        "45.4 % of proposed", "▲ helps", "▼ harms", "○ not shown", "+6.4 (+4.9 to +7.9)", "starved n = 546",
+        "45.4 % of proposed", "▲ helps", "▼ harms", "○ not shown", "+6.4 (+4.9 to +7.9)",
+        "starved n = 546", "starved slices,", "at equal rest",
         "$0.0024 in all, $0.000011 per accepted",
     ):  # fmt: skip
         assert fragment in text
@@ -62,3 +63,10 @@ def test_titles_cannot_style_or_steer_the_terminal(study: Study, early: Sequence
     text = printed(study, events)
     assert "[red]x[/red]" in text
     assert not {"\x1b", "\x07", "\u202e"} & set(text)
+
+
+def test_arms_with_different_baselines_say_so(study: Study, sms: Sequence[Event], defined: Sequence[Event]) -> None:
+    assert "compared:" not in printed(study, sms)
+    text = " ".join(printed(study, defined).split())
+    assert "compared: “+ definitions” with “organic”;" in text
+    assert max(map(len, printed(study, defined).splitlines())) <= 80

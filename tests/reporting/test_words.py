@@ -109,3 +109,15 @@ def test_plain_text_can_always_be_written_and_laid_out(text: str) -> None:
     assert len(words.plain(text, 10)) <= 10
     assert "\n" not in words.line(text)
     assert not {"\u202e", "\u2066"} & set(words.line(text + "\u202e\u2066"))
+
+
+def test_metrics_have_headings_and_unknown_ones_their_own_name() -> None:
+    assert words.metric("edge accuracy at equal rest") == "Starved slices, at equal rest"
+    assert words.metric("rest accuracy") == "The rest, as tuned"
+    assert words.metric("calibration\x00 error") == "Calibration\ufffd error"
+
+
+def test_a_certain_count_needs_no_interval_but_a_certain_difference_does() -> None:
+    nothing = Measure(name="x", value=0.0, low=0.0, high=0.0)
+    assert words.interval(nothing, "count") == ""
+    assert words.interval(nothing, "points") == "0.0 to 0.0"

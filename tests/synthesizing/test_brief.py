@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -29,13 +28,23 @@ FOLDS = {record.id: n % 4 for n, record in enumerate(RECORDS)}
 
 
 def composer(
-    records: Sequence[Record] = RECORDS, folds: Mapping[str, int] = FOLDS, *, n_folds: int = 4, seed: int = 1,
-    title: str = "rare things", evidence: Evidence | None = None, **settings: Any,
+    records: Sequence[Record] = RECORDS,
+    folds: Mapping[str, int] = FOLDS,
+    *,
+    n_folds: int = 4,
+    seed: int = 1,
+    title: str = "rare things",
+    evidence: Evidence | None = None,
+    **settings: Any,
 ) -> Composer:
     """A writer of briefs on real anchors; ``settings`` are those of ``[synthesize]``."""
     return Composer(
-        quota=QUOTA, title=title, anchoring=partial(choose_anchors, records, folds), evidence=evidence or Evidence(),
-        folds=n_folds, settings=Synthesize.model_validate({"anchors": 3, "prompts_per_slice": 4, **settings}),
+        quota=QUOTA,
+        title=title,
+        anchoring=partial(choose_anchors, records, folds),
+        evidence=evidence or Evidence(),
+        folds=n_folds,
+        settings=Synthesize.model_validate({"anchors": 3, "prompts_per_slice": 4, **settings}),
         seed=seed,
     )
 

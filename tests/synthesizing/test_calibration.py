@@ -16,11 +16,12 @@ from proofset.plugins import Judge
 from proofset.synthesizing.calibration import GOOD, trial
 from proofset.synthesizing.critic import OrganicTexts, PanelCritic, character_view
 
-TOPICS = {
-    "fish": "salmon trout river gills fins scales hook water deep lake stream angler boat net bait pond".split(),
-    "bird": "feather wing nest beak sky perch egg flight song branch cloud hatch plume claw swoop glide".split(),
-    "tree": "root bark leaf trunk forest acorn timber oak maple shade canopy sapling moss birch grove pine".split(),
+WORDS = {
+    "fish": "salmon trout river gills fins scales hook water deep lake stream angler boat net bait pond",
+    "bird": "feather wing nest beak sky perch egg flight song branch cloud hatch plume claw swoop glide",
+    "tree": "root bark leaf trunk forest acorn timber oak maple shade canopy sapling moss birch grove pine",
 }
+TOPICS = {label: words.split() for label, words in WORDS.items()}
 
 
 def town(sizes: dict[str, int], seed: int = 0) -> tuple[list[Record], dict[str, int]]:
@@ -41,7 +42,9 @@ def panel(records: list[Record], folds: dict[str, int]) -> PanelCritic:
 
 
 def measured(
-    critic: Judge | None = None, sizes: dict[str, int] | None = None, edge: frozenset[str] = frozenset({"fish"}),
+    critic: Judge | None = None,
+    sizes: dict[str, int] | None = None,
+    edge: frozenset[str] = frozenset({"fish"}),
     most: int = 300,
 ) -> dict[tuple[str, str], JudgeMeasured]:
     records, folds = town(sizes or {"fish": 30, "bird": 60, "tree": 60})
@@ -164,10 +167,16 @@ def test_the_trial_is_the_same_whatever_the_order_of_records() -> None:
 
 def test_near_copies_count_as_known_to_the_copy_gate() -> None:
     records, folds = town({"fish": 30, "bird": 30})
-    twins = [replace(record, id=record.id + "'", group=record.id) for record in records]
-    pairs = [replace(record, group=record.id) for record in records] + twins
-    folds |= {twin.id: folds[twin.group] for twin in twins}
+    twins = [replace(record, id=f"{record.id}'", group=f"g{record.id}") for record in records]
+    pairs = [replace(record, group=f"g{record.id}") for record in records] + twins
+    folds |= {twin.id: folds[twin.id[:-1]] for twin in twins}
     tried = trial(Spy(), Gates(), pairs, folds, frozenset({"fish"}), seed=1)
-    (alarms,) = [each.rejected for each in tried if (each.judge, each.fault) == ("organic copy", GOOD)]
-    assert alarms.n == 60
-    assert (alarms.value or 0) < 0.05  # else each twin would be an alarm
+    shares = {each.fault: each.rejected for each in tried if each.judge == "organic copy"}
+    assert shares[GOOD].n == shares["copied"].n == 60
+    assert (shares[GOOD].value or 0) < 0.05  # else each twin would be an alarm
+    assert shares["copied"].value == 1.0
+
+
+def test_form_and_fluency_are_tried_on_what_fluency_did_not_learn() -> None:
+    found = measured(Spy(), {"fish": 6, "bird": 5})  # eleven: six to learn from, five to be tried on
+    assert found["fluency", GOOD].rejected.n == found["form", GOOD].rejected.n == 5

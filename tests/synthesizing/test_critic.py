@@ -50,12 +50,19 @@ def view(labels: str, **heads: Says) -> HeadView:
 
 def asked(label: str, fold: int = SEEN_ALL) -> tuple[Brief, Candidate]:
     brief = Brief(
-        id="b", slice=label, label=label, number=0, anchors=(), evidence=Evidence(), opening="", unseen_fold=fold,
-        seed=0, prompt="", shared_chars=0,
+        id="b",
+        slice=label,
+        label=label,
+        number=0,
+        anchors=(),
+        evidence=Evidence(),
+        opening="",
+        unseen_fold=fold,
+        seed=0,
+        prompt="",
+        shared_chars=0,
     )
-    candidate = Candidate(
-        id="c", brief_id="b", slice=label, text="text", label=label, unseen_fold=fold, finish="stop"
-    )
+    candidate = Candidate(id="c", brief_id="b", slice=label, text="text", label=label, unseen_fold=fold, finish="stop")
     return brief, candidate
 
 

@@ -20,7 +20,8 @@ REASONS = {
     "truncated", "too short", "too long", "repeats itself", "duplicate", "copy of organic", "contaminated",
     "copies an anchor", "degenerate", "off label",
 }  # fmt: skip
-WORDS = "the quick brown fox jumps over a lazy dog while rivers run slowly past green hills and quiet towns".split()
+TEXT = "the quick brown fox jumps over a lazy dog while rivers run slowly past green hills and quiet towns"
+WORDS = TEXT.split()
 
 
 def sentence(seed: int, n: int = 12) -> str:
@@ -30,8 +31,9 @@ def sentence(seed: int, n: int = 12) -> str:
 ORGANIC = [sentence(seed) for seed in range(60)]
 HOSTILE = [
     "", " ", "\n\t", "a", "🙂" * 50, "🙂 🙃 😀 😁 😂", "word " * 10_000, " ".join(map(str, range(10_000))),
-    "1 2 3 4 5 6 7 8 9 0", "8675309 " * 6, "the quick\nbrown fox\r\njumps", "\x00 \x1f \x7f \x85 \u2028", "\u202eabc d e f",
-    "\ud800 half a pair", "Ａ ｆｕｌｌ ｗｉｄｔｈ ｔｅｘｔ", "ﷺ ﷺ ﷺ ﷺ", "é" * 4 + " é é é é", "a\u0301" * 500, "x" * 100_000,
+    "1 2 3 4 5 6 7 8 9 0", "8675309 " * 6, "the quick\nbrown fox\r\njumps", "\x00 \x1f \x7f \x85 \u2028",
+    "\u202eabc d e f", "\ud800 half a pair", "Ａ ｆｕｌｌ ｗｉｄｔｈ ｔｅｘｔ", "ﷺ ﷺ ﷺ ﷺ", "é" * 4 + " é é é é",
+    "a\u0301" * 500, "x" * 100_000,
     "İ ı ß ẞ ŉ", "%s {0} {text} \\n $x", "<script>alert(1)</script> a b c", "中文没有空格的一句话", "…" * 30,
 ]  # fmt: skip
 
@@ -39,8 +41,17 @@ HOSTILE = [
 def brief(opening: str = "", *anchors: str) -> Brief:
     shown = tuple(Anchor(f"r{n}", text, "edge") for n, text in enumerate(anchors))
     return Brief(
-        id="b", slice="edge", label="edge", number=0, anchors=shown, evidence=Evidence(), opening=opening,
-        unseen_fold=0, seed=0, prompt="", shared_chars=0,
+        id="b",
+        slice="edge",
+        label="edge",
+        number=0,
+        anchors=shown,
+        evidence=Evidence(),
+        opening=opening,
+        unseen_fold=0,
+        seed=0,
+        prompt="",
+        shared_chars=0,
     )
 
 
@@ -123,6 +134,13 @@ def test_fluency_measures_bits_a_character_and_the_limit_moves_with_the_setting(
     assert strict.limit < lenient.limit
     assert 0 < strict.limit < 5
     assert reason(lenient, ORGANIC[0]) == ""
+
+
+def test_the_limit_is_set_on_text_that_was_not_learned() -> None:
+    rng = random.Random(1)
+    strange = ["".join(rng.choices("abcdefghij", k=60)) for _ in range(40)]
+    seen = [text for text in strange[::2] for _ in range(2)]  # what lies at odd places was learned at even ones
+    assert FluencyGate(strange, Gates()).limit > FluencyGate(seen, Gates()).limit + 0.4
 
 
 @pytest.mark.parametrize("organic", [[], ["one text alone"], [""], ["", ""]])

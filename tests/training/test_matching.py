@@ -47,8 +47,8 @@ def swept(bench: Bench, base: Floats, other: Floats, weights: Weights) -> Fracti
     columns = range(len(bench.classes))
 
     def needed(row: Floats) -> float:
-        tops = [np.log(max(max(row[k] for k in columns if (k in bench.edge) is side), 1e-300)) for side in (False, True)]
-        return round(float(tops[0] - tops[1]), 9)
+        rest, edge = (max(1e-300, *(row[k] for k in columns if (k in bench.edge) is side)) for side in (False, True))
+        return round(float(np.log(rest) - np.log(edge)), 9)
 
     def right(table: Floats, offset: float, *, inclusive: bool) -> tuple[int, int]:
         """Weight of rest and edge items that are right when items go over at (or only below) this offset."""
@@ -105,9 +105,7 @@ def test_it_is_what_a_sweep_over_all_offsets_finds(seed: int, items: int, levels
 
 
 @settings(max_examples=60, deadline=None)
-@given(
-    seed=st.integers(0, 100_000), levels=st.sampled_from([2, 4, 1000]), offset=st.floats(-4, 4, allow_nan=False)
-)
+@given(seed=st.integers(0, 100_000), levels=st.sampled_from([2, 4, 1000]), offset=st.floats(-4, 4, allow_nan=False))
 def test_a_moved_threshold_gains_exactly_nothing(seed: int, levels: int, offset: float) -> None:
     bench, (table, *_), weights = coarse(seed, 40, levels)
     moved = leaned(table, FOUR, EDGE, offset)

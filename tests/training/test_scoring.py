@@ -11,6 +11,7 @@ from proofset.stats import hierarchical_bootstrap
 from proofset.training.scoring import (
     ACCURACY,
     EDGE_ACCURACY,
+    EDGE_MATCHED,
     EDGE_PRECISION,
     MACRO_F1,
     REST_ACCURACY,
@@ -47,6 +48,7 @@ def row_of(bench: Bench, metric: str, part: str = "") -> int:
 def test_rows_name_every_comparison_once() -> None:
     bench = random_case(0)[0]
     assert [(row.slice, row.metric) for row in bench.rows] == [
+        ("edge", EDGE_MATCHED),
         ("edge", EDGE_ACCURACY),
         ("rest", REST_ACCURACY),
         ("all", ACCURACY),
@@ -81,6 +83,7 @@ def test_observed_scores_agree_with_scikit_learn(seed: int) -> None:
     assert scores[row_of(bench, MACRO_F1)] == pytest.approx(f1)
     found = [average_precision_score(names == CLASSES[k], p[:, k]) for p in arms[0].probabilities for k in (2, 3)]
     assert scores[row_of(bench, EDGE_PRECISION)] == pytest.approx(np.mean(found))
+    assert np.isnan(scores[row_of(bench, EDGE_MATCHED)]), "no arm has it alone"
 
 
 @settings(deadline=None)
@@ -123,6 +126,8 @@ def test_resamples_centre_on_the_observed_difference() -> None:
     precision = resampled_precision(bench, arms, 400, 0)
     assert precision.shape == (2, 400)
     for index, row in enumerate(bench.rows):
+        if row.metric == EDGE_MATCHED:
+            continue  # not resampled here
         draws = precision[0] if row.metric == EDGE_PRECISION else drawn[index]
         assert abs(float(draws.mean()) - observed[index]) < 0.35 * float(draws.std())
 
@@ -150,3 +155,4 @@ def test_discordant_groups_count_near_copies_once() -> None:
     assert counts[REST_ACCURACY] == 1
     assert counts[ACCURACY] == 2
     assert counts[EDGE_PRECISION] == 1
+    assert counts[EDGE_MATCHED] == 1, "whatever change it is given counts, not every moved probability"

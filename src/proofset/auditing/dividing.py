@@ -38,9 +38,7 @@ def divide(records: Sequence[Record], *, share: float, keep: Mapping[str, int], 
     return frozenset(record.id for record in records if (record.group or record.id) in training)
 
 
-def _dealt(
-    order: Sequence[str], contents: Mapping[str, Labels], share: float, chance: Mapping[str, int]
-) -> set[str]:
+def _dealt(order: Sequence[str], contents: Mapping[str, Labels], share: float, chance: Mapping[str, int]) -> set[str]:
     """Groups for training. Large ones are dealt first: the small ones after them even out the shares."""
     held, train = _goals(contents, share)
     held_left, train_left = held.copy(), train.copy()

@@ -22,7 +22,10 @@ def passages(rows: Iterable[Row], path: str) -> tuple[Passage, ...]:
         text = f"{title}. {body}" if title else body
         found.append(
             Passage(
-                id=content_id("passage", slice_name, text), text=text, source=f"{path}:{row.line}", slice=slice_name,
+                id=content_id("passage", slice_name, text),
+                text=text,
+                source=f"{path}:{row.line}",
+                slice=slice_name,
                 end=len(text),
             )
         )

@@ -21,18 +21,20 @@ from proofset.errors import ConfigError, ModelUnavailable, ReplyUnreadable
 from proofset.nouns.result import Usage
 from proofset.plugins import Reply, Request
 
+SAMPLE_S = 0.3
+"""Seconds that the cores are watched for before engines are placed on the idle ones."""
+
 
 def idle_cores() -> int:
-    """Cores that nothing else keeps busy, at least 1.
+    """Cores that nothing else keeps busy now, at least 1, and no more than this process may use.
 
     llama.cpp's threads spin at barriers: two threads on a machine with one idle core are many times slower than one.
     """
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    try:
-        load = os.getloadavg()[0]
-    except (AttributeError, OSError):  # Windows has no load average
-        load = 0.0
-    return max(1, cores - int(load + 0.5))
+    import psutil
+
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    idle = sum(100.0 - busy for busy in psutil.cpu_percent(interval=SAMPLE_S, percpu=True)) / 100.0
+    return max(1, min(usable, int(idle + 0.5)))
 
 
 def check_gguf(path: Path) -> None:

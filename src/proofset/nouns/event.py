@@ -163,7 +163,22 @@ class Claimed:
 
 
 Event = (
-    Opened | Started | Finished | Ingested | DeficitRanked | Grounded | JudgeMeasured | Proposed | Judged | Spent
-    | BriefClosed | SliceClosed | Measured | Costed | Trained | Proved | Claimed
+    Opened
+    | Started
+    | Finished
+    | Ingested
+    | DeficitRanked
+    | Grounded
+    | JudgeMeasured
+    | Proposed
+    | Judged
+    | Spent
+    | BriefClosed
+    | SliceClosed
+    | Measured
+    | Costed
+    | Trained
+    | Proved
+    | Claimed
 )
 """Any line of the log."""

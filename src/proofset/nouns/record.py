@@ -59,7 +59,11 @@ class Record:
     ) -> Record:
         """An organic record; its id depends on text and label, not on where it was found."""
         return cls(
-            id=content_id("record", text, label), text=text, label=label, messages=messages, source=source,
+            id=content_id("record", text, label),
+            text=text,
+            label=label,
+            messages=messages,
+            source=source,
             licence=licence,
         )
 

@@ -69,8 +69,9 @@ def _environment() -> Environment:
     filters: dict[str, Any] = {
         "count": words.count, "percent": words.percent, "points": words.points, "money": words.money,
         "duration": words.duration, "reason": words.reason, "plain": words.plain, "shown": words.shown,
-        "style_of": words.style_of, "number": words.number,
+        "style_of": words.style_of, "number": words.number, "metric": words.metric,
     }  # fmt: skip
     environment.filters.update(filters)
-    environment.globals.update(MARKS={str(claim): mark for claim, mark in words.MARKS.items()}, DASH=words.DASH)
+    environment.globals.update(MARKS={str(claim): mark for claim, mark in words.MARKS.items()})
+    environment.globals.update(DASH=words.DASH, AT_EQUAL_REST=words.AT_EQUAL_REST)
     return environment

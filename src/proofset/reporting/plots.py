@@ -11,11 +11,12 @@ import io
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from proofset.nouns.result import Claim, Gain, Measure
 from proofset.nouns.slice import Deficit
-from proofset.reporting.story import REST_ACCURACY, Pair, Proof
+from proofset.reporting import words
+from proofset.reporting.story import EDGE_MATCHED, REST_ACCURACY, Pair, Proof
 from proofset.reporting.words import finite, line, points, shown, style_of
 
 if TYPE_CHECKING:
@@ -31,10 +32,15 @@ VARIABLES = {
 
 WIDE, NARROW = 860, 360
 """Widths of the two drawings, in CSS pixels."""
+Drawing: TypeAlias = "tuple[Figure, dict[str, str]]"
+"""A figure with tokens for its texts, and the texts by token."""
 MOST_ROWS = 24
 """More slices than this are drawn as a scatter, not as one row each."""
 NAMED = 5
 """The most starved slices that carry their rank in a scatter."""
+AXIS = 30
+"""Height of an axis with its numbers, in CSS pixels."""
+_CLAIMED = (EDGE_MATCHED, REST_ACCURACY)
 CLAIM_LOOKS = {Claim.HELPS: ("^", HELPS), Claim.HARMS: ("v", HARMS), Claim.NOT_SHOWN: ("o", MUTED)}
 """Marker and colour of each claim; "not shown" is also hollow."""
 
@@ -69,22 +75,27 @@ def deficits_figure(deficits: Sequence[Deficit]) -> str:
         )
         for each in deficits
     ]  # fmt: skip
-    return _figure("deficits", title, lambda width: _rows(rows, width, "error, % of held-back training records"))
+    return _figure("deficits", title, lambda width: _rows([rows], width, "error, % of held-back training records"))
 
 
 def forest_figure(proof: Proof, margin: float) -> str:
-    """Difference of every arm from the baseline in points, by metric; the dashed mark is the margin of no harm."""
-    rows: list[_Row] = []
-    for metric in dict.fromkeys(gain.metric for gain in proof.pooled):
-        rows.append(_Row(label=metric[:1].upper() + metric[1:]))
+    """Difference of every arm from its baseline in points; the dashed mark is the margin of no harm.
+
+    What the claim rests on comes first, the starved slices at equal rest and then the rest, each on its own scale.
+    """
+    titles, groups = dict(proof.arms), dict[str, list[_Row]]()
+    metrics = list(dict.fromkeys(gain.metric for gain in proof.pooled))
+    for metric in sorted(metrics, key=lambda name: _CLAIMED.index(name) if name in _CLAIMED else len(_CLAIMED)):
         limit = -100 * margin if metric == REST_ACCURACY else None
-        titles = dict(proof.arms)
+        rows = groups.setdefault(metric if metric in _CLAIMED else "", [])
+        rows.append(_Row(label=words.metric(metric)))
         rows += [_gain_row(gain, titles, limit) for gain in proof.pooled if gain.metric == metric]
     title = (
-        "Difference of each arm from the organic baseline in points, with 95 % intervals. "
+        "Difference of each arm from its baseline in points, with 95 % intervals. "
         f"Triangle up: helps; triangle down: harms; hollow circle: not shown. Margin of no harm: {points(-margin)}."
     )
-    return _figure("forest", title, lambda width: _rows(rows, width, "difference from the baseline, points", zero=True))
+    unit = "difference from the baseline, points"
+    return _figure("forest", title, lambda width: _rows(list(groups.values()), width, unit, zero=True))
 
 
 def _gain_row(gain: Gain, titles: dict[str, str], limit: float | None) -> _Row:
@@ -115,7 +126,140 @@ def _reading(measure: Measure, style: Any) -> str:
     return f"{read.value} ({read.interval})" if read.interval else read.value
 
 
-def _figure(name: str, title: str, draw: Callable[[int], tuple[Figure, dict[str, str]]]) -> str:
+def _rows(groups: Sequence[Sequence[_Row]], width: int, unit: str, *, zero: bool = False) -> Drawing:
+    """Dots with intervals, one row each, and an axis for each group: what differs in size shares no scale."""
+    height = 42 if width < 500 else 27
+    sheet = _Sheet(width, sum(height * len(rows) + AXIS for rows in groups) + 20)
+    top = sheet.height - 6
+    for rows in groups:
+        bottom = top - height * len(rows)
+        _group(sheet, rows, bottom, top, zero=zero)
+        top = bottom - AXIS
+    left, right = _span(width)
+    sheet.write((left + right) / 2 - 3.1 * len(unit), 10, unit, muted=True)
+    return sheet.figure, sheet.texts
+
+
+def _span(width: int) -> tuple[float, float]:
+    """From where to where the axes reach. On a narrow sheet the labels stand above the dots, not beside them."""
+    return (8, width - 8) if width < 500 else (270, width - 190)
+
+
+def _group(sheet: _Sheet, rows: Sequence[_Row], bottom: float, top: float, *, zero: bool) -> None:
+    """The rows of one axis, between two heights of the sheet."""
+    narrow, (left, right) = sheet.width < 500, _span(sheet.width)
+    axes = sheet.axes(left, bottom, right, top)
+    axes.set_ylim(len(rows) - 0.5, -0.5)
+    axes.set_yticks([])
+    axes.set_xlim(*_range([v for row in rows for v in (row.value, row.low, row.high, row.limit)], zero=True))
+    axes.locator_params(axis="x", nbins=7)
+    if not narrow:  # on a narrow sheet it would cross the texts
+        axes.grid(axis="x", color=LINE, linewidth=0.6)
+    axes.set_axisbelow(True)
+    if zero and not narrow:
+        first = next((number for number, row in enumerate(rows) if row.marker), 0)
+        axes.plot([0, 0], [first - 0.5, len(rows) - 0.5], color=INK, linewidth=1)
+    for number, row in enumerate(rows):
+        middle = top - (top - bottom) / len(rows) * (number + 0.5)
+        above = middle + (11 if narrow else 0)
+        sheet.write(0 if narrow or not row.marker else 12, above, row.label, bold=not row.marker,
+                    limit=36 if narrow else 38)  # fmt: skip
+        if row.marker:
+            if zero and narrow:
+                axes.plot([0, 0], [number + 0.02, number + 0.46], color=INK, linewidth=1)
+            _dot(axes, number + (0.24 if narrow else 0), row, reach=0.22 if narrow else 0.5)
+            sheet.write(sheet.width, above, row.text, right=True, muted=True)
+
+
+def _dot(axes: Axes, y: float, row: _Row, *, reach: float = 0.5) -> None:
+    if row.limit is not None:
+        axes.plot([row.limit, row.limit], [y - reach, y + reach], color=HARMS, linewidth=1.6, linestyle=(0, (3, 2)))
+    if row.value is None:
+        return
+    if row.low is not None and row.high is not None:
+        axes.plot([row.low, row.high], [y, y], color=row.colour, linewidth=2, marker="|", markersize=7)
+    axes.plot(
+        [row.value], [y], marker=row.marker, markersize=7, color=row.colour, markeredgewidth=1.6,
+        markerfacecolor=PAPER if row.hollow else row.colour, markeredgecolor=row.colour,
+    )  # fmt: skip
+
+
+def _panels(pairs: Sequence[Pair], width: int) -> Drawing:
+    """One small axis a measure, since ratios and shares have no scale in common."""
+    narrow = width < 500
+    height = 104 if narrow else 74
+    sheet = _Sheet(width, height * len(pairs))
+    left, right = (8, width - 8) if narrow else (270, width - 190)
+    for number, pair in enumerate(pairs):
+        base = sheet.height - height * (number + 1)
+        style = style_of(pair.measure)
+        scale = 100 if style == "percent" else 1
+        axes = sheet.axes(left, base + 22, right, base + 66)
+        axes.set_ylim(1.5, -0.5)
+        axes.set_yticks([])
+        rows = [_pair_row(pair.measure, scale, hollow=False), _pair_row(pair.control, scale, hollow=True)]
+        axes.set_xlim(*_range([v for row in rows for v in (row.value, row.low, row.high)]))
+        axes.locator_params(axis="x", nbins=5)
+        for place, row in enumerate(rows):
+            _dot(axes, place, row)
+        name = pair.measure.name[:1].upper() + pair.measure.name[1:] + (", %" if scale == 100 else "")
+        sheet.write(0, base + (90 if narrow else 55), name, bold=True, limit=36)
+        if not narrow:
+            sheet.write(0, base + 33, _wish(pair.measure), muted=True)
+            sheet.write(width, base + 55, _reading(pair.measure, style), right=True)
+            sheet.write(width, base + 33, _reading(pair.control, style), right=True, muted=True)
+        else:
+            sheet.write(width, base + 90, _reading(pair.measure, style), right=True)
+    return sheet.figure, sheet.texts
+
+
+def _pair_row(measure: Measure, scale: int, *, hollow: bool) -> _Row:
+    value, low, high = (
+        None if (known := finite(each)) is None else scale * known
+        for each in (measure.value, measure.low, measure.high)
+    )
+    return _Row(
+        label="", value=value, low=low, high=high, marker="o", colour=MUTED if hollow else ACCENT, hollow=hollow
+    )
+
+
+def _wish(measure: Measure) -> str:
+    return "" if measure.better == "neither" else f"{measure.better} is better"
+
+
+def _scatter(deficits: Sequence[Deficit], width: int) -> Drawing:
+    """Error against the number of records on a logarithmic axis; the five most starved carry their rank."""
+    sheet = _Sheet(width, 400 if width > 500 else 330)
+    axes = sheet.axes(40, 48, width - 8, sheet.height - 26)
+    axes.set_xscale("log")
+    axes.spines["left"].set_visible(True)
+    axes.spines["left"].set_color(LINE)
+    axes.grid(color=LINE, linewidth=0.6)
+    axes.set_axisbelow(True)
+    ranks: dict[tuple[int, float], list[int]] = {}
+    for each in sorted(deficits, key=lambda deficit: (deficit.edge, deficit.rank)):
+        value, low, high = _hundred(each.error.value), _hundred(each.error.low), _hundred(each.error.high)
+        if value is None:
+            continue
+        colour = ACCENT if each.edge else MUTED
+        if low is not None and high is not None:
+            axes.plot([max(each.n, 1)] * 2, [low, high], color=colour if each.edge else LINE, linewidth=1)
+        axes.plot(
+            [max(each.n, 1)], [value], marker="D" if each.edge else "o", markersize=6.5, color=colour,
+            markerfacecolor=colour if each.edge else PAPER, markeredgewidth=1.2, linestyle="none",
+        )  # fmt: skip
+        if each.rank <= NAMED:
+            ranks.setdefault((max(each.n, 1), value), []).append(each.rank)
+    for place, numbers in ranks.items():
+        axes.annotate(", ".join(map(str, sorted(numbers))), place, xytext=(8, 4), textcoords="offset points",
+                      color=INK, fontsize=12.5, weight="bold")  # fmt: skip
+    _plain_log_axis(axes, [max(each.n, 1) for each in deficits])
+    sheet.write(0, sheet.height - 10, "error, %", muted=True)
+    sheet.write(width - 8, 10, "organic training records (log scale)", right=True, muted=True)
+    return sheet.figure, sheet.texts
+
+
+def _figure(name: str, title: str, draw: Callable[[int], Drawing]) -> str:
     """Both drawings of a figure as one HTML fragment, whatever plot settings the reader's machine has."""
     from matplotlib import rc_context, style
 
@@ -184,129 +328,12 @@ class _Sheet:
         )  # fmt: skip
 
 
-def _rows(rows: Sequence[_Row], width: int, unit: str, *, zero: bool = False) -> tuple[Figure, dict[str, str]]:
-    """Dots with intervals, one row each. On a narrow sheet the label has a line of its own above the dot."""
-    narrow = width < 500
-    height = 42 if narrow else 27
-    bottom = 44
-    sheet = _Sheet(width, bottom + height * len(rows) + 6)
-    left, right = (8, width - 8) if narrow else (270, width - 190)
-    axes = sheet.axes(left, bottom, right, sheet.height - 6)
-    axes.set_ylim(len(rows) - 0.5, -0.5)
-    axes.set_yticks([])
-    axes.set_xlim(*_range([v for row in rows for v in (row.value, row.low, row.high, row.limit)], zero=True))
-    axes.grid(axis="x", color=LINE, linewidth=0.6)
-    axes.set_axisbelow(True)
-    if zero and not narrow:
-        axes.axvline(0, color=INK, linewidth=1)
-    for number, row in enumerate(rows):
-        middle = sheet.height - 6 - height * (number + 0.5)
-        above = middle + (11 if narrow else 0)
-        sheet.write(0 if narrow or not row.marker else 12, above, row.label, bold=not row.marker,
-                    limit=34 if narrow else 38)  # fmt: skip
-        if row.marker:
-            if zero and narrow:
-                axes.plot([0, 0], [number + 0.02, number + 0.46], color=INK, linewidth=1)
-            _dot(axes, number + (0.24 if narrow else 0), row, reach=0.22 if narrow else 0.5)
-            sheet.write(width, above, row.text, right=True, muted=True)
-    sheet.write((left + right) / 2 - 3.1 * len(unit), 10, unit, muted=True)
-    return sheet.figure, sheet.texts
-
-
-def _dot(axes: Axes, y: float, row: _Row, *, reach: float = 0.5) -> None:
-    if row.limit is not None:
-        axes.plot([row.limit, row.limit], [y - reach, y + reach], color=HARMS, linewidth=1.6, linestyle=(0, (3, 2)))
-    if row.value is None:
-        return
-    if row.low is not None and row.high is not None:
-        axes.plot([row.low, row.high], [y, y], color=row.colour, linewidth=2, solid_capstyle="round")
-    axes.plot(
-        [row.value], [y], marker=row.marker, markersize=8, color=row.colour, markeredgewidth=1.6,
-        markerfacecolor=PAPER if row.hollow else row.colour, markeredgecolor=row.colour,
-    )  # fmt: skip
-
-
 def _range(values: Sequence[float | None], *, zero: bool = False) -> tuple[float, float]:
     """Limits of an axis that shows all values, with a little air; around 0 when asked."""
     known = [value for value in values if value is not None] + ([0.0] if zero else [])
     low, high = min(known, default=0.0), max(known, default=1.0)
     air = 0.06 * (high - low) or max(0.1, 0.1 * abs(high))
     return low - (air if low < 0 or not zero else air / 3), high + air
-
-
-def _panels(pairs: Sequence[Pair], width: int) -> tuple[Figure, dict[str, str]]:
-    """One small axis a measure, since ratios and shares have no scale in common."""
-    narrow = width < 500
-    height = 104 if narrow else 74
-    sheet = _Sheet(width, height * len(pairs))
-    left, right = (8, width - 8) if narrow else (270, width - 190)
-    for number, pair in enumerate(pairs):
-        base = sheet.height - height * (number + 1)
-        style = style_of(pair.measure)
-        scale = 100 if style == "percent" else 1
-        axes = sheet.axes(left, base + 22, right, base + 66)
-        axes.set_ylim(1.5, -0.5)
-        axes.set_yticks([])
-        rows = [_pair_row(pair.measure, scale, hollow=False), _pair_row(pair.control, scale, hollow=True)]
-        axes.set_xlim(*_range([v for row in rows for v in (row.value, row.low, row.high)]))
-        axes.locator_params(axis="x", nbins=5)
-        for place, row in enumerate(rows):
-            _dot(axes, place, row)
-        name = pair.measure.name[:1].upper() + pair.measure.name[1:] + (", %" if scale == 100 else "")
-        sheet.write(0, base + (90 if narrow else 55), name, bold=True, limit=36)
-        if not narrow:
-            sheet.write(0, base + 33, _wish(pair.measure), muted=True)
-            sheet.write(width, base + 55, _reading(pair.measure, style), right=True)
-            sheet.write(width, base + 33, _reading(pair.control, style), right=True, muted=True)
-        else:
-            sheet.write(width, base + 90, _reading(pair.measure, style), right=True)
-    return sheet.figure, sheet.texts
-
-
-def _pair_row(measure: Measure, scale: int, *, hollow: bool) -> _Row:
-    value, low, high = (
-        None if (known := finite(each)) is None else scale * known
-        for each in (measure.value, measure.low, measure.high)
-    )
-    return _Row(
-        label="", value=value, low=low, high=high, marker="o", colour=MUTED if hollow else ACCENT, hollow=hollow
-    )
-
-
-def _wish(measure: Measure) -> str:
-    return "" if measure.better == "neither" else f"{measure.better} is better"
-
-
-def _scatter(deficits: Sequence[Deficit], width: int) -> tuple[Figure, dict[str, str]]:
-    """Error against the number of records on a logarithmic axis; the five most starved carry their rank."""
-    sheet = _Sheet(width, 400 if width > 500 else 330)
-    axes = sheet.axes(40, 48, width - 8, sheet.height - 26)
-    axes.set_xscale("log")
-    axes.spines["left"].set_visible(True)
-    axes.spines["left"].set_color(LINE)
-    axes.grid(color=LINE, linewidth=0.6)
-    axes.set_axisbelow(True)
-    ranks: dict[tuple[int, float], list[int]] = {}
-    for each in sorted(deficits, key=lambda deficit: (deficit.edge, deficit.rank)):
-        value, low, high = _hundred(each.error.value), _hundred(each.error.low), _hundred(each.error.high)
-        if value is None:
-            continue
-        colour = ACCENT if each.edge else MUTED
-        if low is not None and high is not None:
-            axes.plot([max(each.n, 1)] * 2, [low, high], color=colour if each.edge else LINE, linewidth=1)
-        axes.plot(
-            [max(each.n, 1)], [value], marker="D" if each.edge else "o", markersize=6.5, color=colour,
-            markerfacecolor=colour if each.edge else PAPER, markeredgewidth=1.2, linestyle="none",
-        )  # fmt: skip
-        if each.rank <= NAMED:
-            ranks.setdefault((max(each.n, 1), value), []).append(each.rank)
-    for place, numbers in ranks.items():
-        axes.annotate(", ".join(map(str, sorted(numbers))), place, xytext=(8, 4), textcoords="offset points",
-                      color=INK, fontsize=12.5, weight="bold")  # fmt: skip
-    _plain_log_axis(axes, [max(each.n, 1) for each in deficits])
-    sheet.write(0, sheet.height - 10, "error, %", muted=True)
-    sheet.write(width - 8, 10, "organic training records (log scale)", right=True, muted=True)
-    return sheet.figure, sheet.texts
 
 
 def _plain_log_axis(axes: Axes, sizes: Sequence[int]) -> None:

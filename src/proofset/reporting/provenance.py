@@ -78,10 +78,10 @@ def _price(found: Findings) -> KeyFigure:
 def _edge_gain(found: Findings) -> KeyFigure:
     lead = found.lead
     if lead is None or lead.edge is None:
-        return KeyFigure(label="points on starved slices", value=DASH, detail="not proved yet")
+        return KeyFigure(label="points on starved slices, at equal rest", value=DASH, detail="not proved yet")
     gain = shown(lead.edge.difference, "points")
     detail = "; ".join(part for part in (gain.interval, gain.n, f"arm “{line(lead.title, 40)}”") if part)
-    return KeyFigure(label="points on starved slices", value=gain.value, detail=detail)
+    return KeyFigure(label="points on starved slices, at equal rest", value=gain.value, detail=detail)
 
 
 def settings(study: Study) -> tuple[Setting, ...]:

@@ -51,8 +51,8 @@ class Spending:
 
     @property
     def models(self) -> tuple[str, ...]:
-        """The names of the models that spoke."""
-        return tuple(dict.fromkeys(engine.model for engine in self.engines))
+        """The names of the models that spoke; work without words, such as training, is not speech."""
+        return tuple(dict.fromkeys(engine.model for engine in self.engines if engine.output_tokens))
 
 
 def fold_spending(events: Sequence[Event]) -> Spending:

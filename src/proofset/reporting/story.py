@@ -73,6 +73,8 @@ class Answer:
     claim: Claim | None
     """None when no overall claim was recorded for the arm."""
     words: str
+    against: str
+    """Title of the arm it is compared with."""
     edge: Gain | None
     """Accuracy on the starved slices, pooled, at the baseline's accuracy elsewhere: no moved threshold counts."""
     rest: Gain | None
@@ -90,7 +92,7 @@ class Answer:
         """What the claim rests on: the differences on the starved slices and elsewhere."""
         parts = []
         if self.edge is not None:
-            parts.append(f"starved slices {shown(self.edge.difference, 'points')}")
+            parts.append(f"starved slices at equal rest {shown(self.edge.difference, 'points')}")
         if self.rest is not None:
             parts.append(f"elsewhere {shown(self.rest.difference, 'points')}")
         return "; ".join(parts) + "." if parts else "no comparison was recorded."
@@ -101,18 +103,33 @@ class Proof:
     """The comparison of arms on the held-out set."""
 
     answers: tuple[Answer, ...]
-    baseline: str
     pooled: tuple[Gain, ...]
     """Over pools of slices: edge, rest, all."""
     per_slice: tuple[Gain, ...]
     settings: tuple[tuple[str, str], ...]
-    """Arm and the settings chosen for it, in words."""
+    """Title of each trained arm, baselines too, and the settings chosen for it, in words."""
     seeds: int
 
     @property
     def arms(self) -> tuple[tuple[str, str], ...]:
-        """Name and title of every arm that was compared, in order."""
-        return tuple((answer.arm, answer.title) for answer in self.answers)
+        """Name of every arm that was compared, and its title; with the arm it was compared with, if that varies."""
+        return tuple(
+            (each.arm, f"{each.title} against {each.against}" if self.varies else each.title) for each in self.answers
+        )
+
+    @property
+    def varies(self) -> bool:
+        """Whether different arms are compared with different baselines."""
+        return len({answer.against for answer in self.answers}) > 1
+
+    @property
+    def pairing(self) -> str:
+        """Which arms are compared with which, in words: “+ judged” with “organic”."""
+        said = []
+        for against in dict.fromkeys(answer.against for answer in self.answers):
+            arms = ", ".join(f"“{answer.title}”" for answer in self.answers if answer.against == against)
+            said.append(f"{arms} with “{against}”")
+        return "; ".join(said).replace("+ ", "+\u00a0")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -212,6 +229,8 @@ def _proof(events: Sequence[Event]) -> Proof | None:
     claims = {each.claim.arm: each.claim for each in _of(Claimed, proved)}
     if not gains and not claims:
         return None
+    titles = {arm: claim.title for arm, claim in claims.items()}
+    baselines = {gain.arm: titles.get(gain.baseline, gain.baseline) for gain in gains.values()}
     trained = list(_of(Trained, since(events, "train")))
     answers = []
     for arm in dict.fromkeys([*(gain.arm for gain in gains.values()), *claims]):
@@ -219,19 +238,19 @@ def _proof(events: Sequence[Event]) -> Proof | None:
         answers.append(
             Answer(
                 arm=arm,
-                title=claim.title if claim else arm,
+                title=titles.get(arm, arm),
                 claim=claim.claim if claim else None,
                 words=claim.words if claim else "",
+                against=baselines.get(arm, ""),
                 edge=gains.get((arm, "edge", EDGE_MATCHED)),
                 rest=gains.get((arm, "rest", REST_ACCURACY)),
             )
         )
     return Proof(
         answers=tuple(answers),
-        baseline=next((gain.baseline for gain in gains.values()), ""),
         pooled=tuple(gain for gain in gains.values() if gain.metric != SLICE_ACCURACY),
         per_slice=tuple(gain for gain in gains.values() if gain.metric == SLICE_ACCURACY),
-        settings=tuple({each.arm: each.settings for each in trained}.items()),
+        settings=tuple({titles.get(each.arm, each.arm): each.settings for each in trained}.items()),
         seeds=len({each.seed for each in trained}),
     )
 

@@ -12,7 +12,7 @@ from proofset.config import Study
 from proofset.nouns.event import Event
 from proofset.nouns.result import Claim
 from proofset.reporting.rounds import Synthesis
-from proofset.reporting.story import Answer, Findings, findings
+from proofset.reporting.story import Findings, Proof, findings
 from proofset.reporting.words import DASH, MARKS, count, duration, line, money, percent, reason, shown, style_of
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def _parts(found: Findings) -> Iterator[RenderableType]:
     if found.pairs:
         yield _measures(found)
     if found.proof:
-        yield _arms(found.proof.answers)
+        yield _arms(found.proof)
     yield from _money(found)
     following = next((step.verb for step in found.steps if step.state in ("not done", "unfinished")), "")
     if following:
@@ -131,13 +131,17 @@ def _measures(found: Findings) -> RenderableType:
     return _spaced(table)
 
 
-def _arms(answers: Sequence[Answer]) -> RenderableType:
+def _arms(proof: Proof) -> RenderableType:
     from rich.text import Text
 
     table = _table(
-        "Does it help? Points of a hundred against the baseline", "arm", "starved slices", "elsewhere", "<claim"
+        "Does it help? Points of a hundred against the baseline",
+        "arm",
+        "starved slices,\nat equal rest",
+        "elsewhere",
+        "<claim",
     )
-    for answer in answers:
+    for answer in proof.answers:
         edge, rest = (shown(gain.difference if gain else None, "points") for gain in (answer.edge, answer.rest))
         claim = answer.claim
         table.add_row(
@@ -146,11 +150,12 @@ def _arms(answers: Sequence[Answer]) -> RenderableType:
         )  # fmt: skip
     counts = {
         place: shown(gain.difference, "points").n
-        for answer in answers[-1:]
+        for answer in proof.answers[-1:]
         for place, gain in (("starved", answer.edge), ("elsewhere", answer.rest))
         if gain
     }
-    return _spaced(table, "; ".join(f"{place} {n}" for place, n in counts.items() if n))
+    foot = [f"{place} {n}" for place, n in counts.items() if n]
+    return _spaced(table, "; ".join([*foot, f"compared: {line(proof.pairing)}"] if proof.varies else foot))
 
 
 def _money(found: Findings) -> Iterator[RenderableType]:

@@ -34,6 +34,21 @@ REASONS = {
 }
 """Reason codes of refusals in words; a code that is not here is shown as it is, with spaces for hyphens."""
 
+METRICS = {
+    "edge accuracy at equal rest": "Starved slices, at equal rest",
+    "edge accuracy": "Starved slices, as tuned",
+    "rest accuracy": "The rest, as tuned",
+    "accuracy": "All records, as tuned",
+    "macro-F1": "Macro-F1, as tuned",
+    "edge average precision": "Average precision on starved slices",
+}
+"""Metrics of a Gain as headings; any other is shown by its own name."""
+AT_EQUAL_REST = (
+    "each arm’s threshold is moved until it loses no more of the rest than the baseline: what a moved threshold could "
+    "buy does not count."
+)
+"""What the headline metric means, in one sentence."""
+
 MARKS = {Claim.HELPS: "▲", Claim.HARMS: "▼", Claim.NOT_SHOWN: "○"}
 """A shape for each claim, so that no claim rests on colour alone."""
 
@@ -79,6 +94,11 @@ def _visible(character: str) -> str:
 def reason(code: str) -> str:
     """A reason code in words."""
     return REASONS.get(code, plain(code.replace("-", " ").replace("_", " ")))
+
+
+def metric(name: str) -> str:
+    """A metric of a Gain as a heading."""
+    return METRICS.get(name, plain(name[:1].upper() + name[1:]))
 
 
 def finite(value: float | None) -> float | None:
@@ -158,10 +178,13 @@ _STYLES: dict[Style, Callable[[float | None], str]] = {
 
 
 def interval(measure: Measure, style: Style = "number") -> str:
-    """The 95 % interval of a measure, "4.0 to 10.3"; open-ended when one side is unknown, empty when both are."""
+    """The 95 % interval of a measure, "4.0 to 10.3"; open-ended when one side is unknown, empty when both are.
+
+    A count known for certain, such as the 0 records that a slice at its target needs, has none either.
+    """
     low, high = finite(measure.low), finite(measure.high)
     write = _STYLES[style]
-    if low is None and high is None:
+    if (low is None and high is None) or (style == "count" and low == high):
         return ""
     if low is None:
         return f"at most {write(high)}"

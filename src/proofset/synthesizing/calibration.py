@@ -57,8 +57,14 @@ def _looped(text: str, rng: random.Random) -> str:
 
 
 def trial(
-    critic: Judge, gates: Gates, records: Sequence[Record], folds: dict[str, int], edge: frozenset[str], *,
-    most: int = 300, seed: int,
+    critic: Judge,
+    gates: Gates,
+    records: Sequence[Record],
+    folds: dict[str, int],
+    edge: frozenset[str],
+    *,
+    most: int = 300,
+    seed: int,
 ) -> Iterator[JudgeMeasured]:
     """Measure the judges on ``records``, for the labels in ``edge``; at most ``most`` cases a fault.
 
@@ -134,11 +140,25 @@ def _presented(case: _Case) -> tuple[Brief, Candidate]:
     """The case as a judge would meet it in the loop."""
     brief_id = content_id("trial", case.label, case.text)
     brief = Brief(
-        id=brief_id, slice=case.label, label=case.label, number=0, anchors=case.anchors, evidence=Evidence(),
-        opening="", unseen_fold=case.fold, seed=0, prompt="", shared_chars=0,
+        id=brief_id,
+        slice=case.label,
+        label=case.label,
+        number=0,
+        anchors=case.anchors,
+        evidence=Evidence(),
+        opening="",
+        unseen_fold=case.fold,
+        seed=0,
+        prompt="",
+        shared_chars=0,
     )
     candidate = Candidate(
-        id=brief_id, brief_id=brief_id, slice=case.label, text=case.text, label=case.label, unseen_fold=case.fold,
+        id=brief_id,
+        brief_id=brief_id,
+        slice=case.label,
+        text=case.text,
+        label=case.label,
+        unseen_fold=case.fold,
         finish=case.finish,
     )
     return brief, candidate

@@ -138,6 +138,10 @@ class PanelCritic:
             critique = f"{brief.label!r} against {self.labels[rival]!r}: {score:.0%}"
         scores = (("asked against rival", round(score, 4)),)
         return Verdict(
-            judge=self.name, candidate_id=candidate.id, decision=decision, reason=reason, scores=scores,
+            judge=self.name,
+            candidate_id=candidate.id,
+            decision=decision,
+            reason=reason,
+            scores=scores,
             critique=critique,
         )

@@ -21,9 +21,7 @@ def _accept(judge: str, candidate: Candidate) -> Verdict:
 
 
 def _reject(judge: str, candidate: Candidate, reason: str, critique: str) -> Verdict:
-    return Verdict(
-        judge=judge, candidate_id=candidate.id, decision=Decision.REJECT, reason=reason, critique=critique
-    )
+    return Verdict(judge=judge, candidate_id=candidate.id, decision=Decision.REJECT, reason=reason, critique=critique)
 
 
 class FormGate:

@@ -128,7 +128,9 @@ class SliceLoop:
             await asyncio.gather(*opened.values(), return_exceptions=True)
         self.tell(
             SliceClosed(
-                slice=self.quota.slice, accepted=self.accepted, quota=self.quota.accepted,
+                slice=self.quota.slice,
+                accepted=self.accepted,
+                quota=self.quota.accepted,
                 stop=stop or Stop.BRIEFS_SPENT,
             )
         )
@@ -146,8 +148,14 @@ class SliceLoop:
             return self.past.proposed.get(brief.id)
         sampling = self.settings.sampling
         request = Request(
-            prompt=brief.prompt, max_tokens=sampling.max_tokens, temperature=sampling.temperature,
-            top_p=sampling.top_p, top_k=sampling.top_k, min_p=sampling.min_p, seed=brief.seed, stop=("\n",),
+            prompt=brief.prompt,
+            max_tokens=sampling.max_tokens,
+            temperature=sampling.temperature,
+            top_p=sampling.top_p,
+            top_k=sampling.top_k,
+            min_p=sampling.min_p,
+            seed=brief.seed,
+            stop=("\n",),
             shared_chars=brief.shared_chars,
         )
         try:
@@ -162,8 +170,13 @@ class SliceLoop:
         self.tell(Spent(usage=self.purse.pay(usage)))
         text, finish = whole(" ".join(f"{brief.opening} {reply.text.strip()}".split()), reply.finish)
         candidate = Candidate(
-            id=content_id("candidate", brief.id, text), brief_id=brief.id, slice=brief.slice, text=text,
-            label=brief.label, unseen_fold=brief.unseen_fold, finish=finish,
+            id=content_id("candidate", brief.id, text),
+            brief_id=brief.id,
+            slice=brief.slice,
+            text=text,
+            label=brief.label,
+            unseen_fold=brief.unseen_fold,
+            finish=finish,
         )
         self.tell(Proposed(candidate=candidate, number=brief.number))
         return candidate

@@ -15,7 +15,7 @@ from proofset.config import Prove
 from proofset.errors import InputError
 from proofset.nouns.result import Arm, ArmClaim, Better, Claim, Gain, Measure
 from proofset.stats import minimum_detectable, percentile_interval
-from proofset.training.matching import matched_accuracy, resampled_matched
+from proofset.training.matching import matched_accuracy, matched_changes, resampled_matched
 from proofset.training.scoring import (
     EDGE_MATCHED,
     EDGE_PRECISION,
@@ -38,8 +38,8 @@ UNITS = {MACRO_F1: "F1", EDGE_PRECISION: "average precision"}
 MINIMUM_GROUPS = 6
 """Held-out groups an interval needs, and groups on which two arms must differ before a row claims anything: with five
 or fewer not even an exact sign test could reach a two-sided 5 %, and a bootstrap of so few is too narrow."""
-SORTED_RESAMPLES = 400
-"""Resamples behind the two metrics that have to sort; the others take ``settings.resamples``."""
+SORTED_RESAMPLES = {EDGE_PRECISION: 400, EDGE_MATCHED: 1000}
+"""Most resamples behind the metrics that have to sort; the others take ``settings.resamples``."""
 
 
 def gains(
@@ -73,17 +73,19 @@ def gains(
     metrics = [row.metric for row in bench.rows]
     once = np.ones((1, len(truth)), dtype=np.float32)
     scores[:, metrics.index(EDGE_MATCHED)] = matched_accuracy(bench, arms, once)[:, 0].mean(axis=1)
-    draws, few = resampled_differences(bench, arms, settings.resamples, seed), min(SORTED_RESAMPLES, settings.resamples)
+    draws = resampled_differences(bench, arms, settings.resamples, seed)
+    most = {metric: min(resamples, settings.resamples) for metric, resamples in SORTED_RESAMPLES.items()}
     by_sorting = {
-        EDGE_PRECISION: resampled_precision(bench, arms, few, seed),
-        EDGE_MATCHED: resampled_matched(bench, arms, few, seed),
+        EDGE_PRECISION: resampled_precision(bench, arms, most[EDGE_PRECISION], seed),
+        EDGE_MATCHED: resampled_matched(bench, arms, most[EDGE_MATCHED], seed),
     }
     found = []
     for number, predictions in enumerate(others):
         change, differs = changes(bench, baseline, predictions)
+        matched = matched_changes(bench, baseline, predictions)
         for index, row in enumerate(bench.rows):
             drawn = by_sorting[row.metric][number] if row.metric in by_sorting else draws[number, index]
-            differing = discordant(bench, row, change, differs)
+            differing = discordant(bench, row, matched if row.metric == EDGE_MATCHED else change, differs)
             difference = _difference(row, float(scores[number + 1, index] - scores[0, index]), drawn, differing)
             pair = scores[[0, number + 1], index]
             found.append(_gain(row, (baseline, predictions), pair, difference, drawn, differing))
@@ -164,11 +166,12 @@ def claims(gains: Sequence[Gain], arms: Sequence[Arm], margin: float) -> tuple[A
 def arm_claim(gains: Sequence[Gain], arm: Arm, margin: float) -> ArmClaim:
     """Whether an arm helps: better on the edges *and* not worse elsewhere by ``margin``, a share of items in (0, 1).
 
-    Better on the edges means at equal rest (EDGE_MATCHED), so that no arm is credited with a moved threshold. It HARMS when the edges are shown to be worse, or when the rest is (interval below 0) by more than the margin at the
-    point estimate: a gain on the edges does not excuse that. It HELPS when the edges are shown to be better and the
-    rest is non-inferior: the lower end of its interval lies above −margin, or there is no rest. Else it is NOT SHOWN,
-    and the words say which half is missing. An arm with a useless corpus "helps" in 0 to 3 % of simulations; of several
-    arms, the one to believe was named before the held-out set was opened.
+    Better on the edges means at equal rest (EDGE_MATCHED), so that no arm is credited with a moved threshold; the rest
+    is taken as the arm was tuned. It HARMS when the edges are shown to be worse, or when the rest is (interval below
+    0) by more than the margin at the point estimate: a gain on the edges does not excuse that. It HELPS when the edges
+    are shown to be better and the rest is non-inferior: the lower end of its interval lies above −margin, or there is
+    no rest. Else it is NOT SHOWN, and the words say which half is missing. An arm with a useless corpus "helps" in 0 to
+    2 % of simulations; of several arms, the one to believe was named before the held-out set was opened.
     """
     edge, rest = (_row(gains, arm.name, metric) for metric in (EDGE_MATCHED, REST_ACCURACY))
     no_rest = rest.difference.value is None
@@ -201,7 +204,7 @@ def _points(difference: Measure) -> str:
     if difference.value is None or difference.low is None or difference.high is None:
         return f"without interval ({difference.note})"
     value, low, high = (100 * x for x in (difference.value, difference.low, difference.high))
-    return f"{value:+.1f} points (95 % interval {low:+.1f} to {high:+.1f})"
+    return f"{value:+.1f} points (95 % interval {low:+.1f} to {high:+.1f})".replace("-", "\N{MINUS SIGN}")
 
 
 def _detectable(edge: Gain, claim: Claim) -> str:

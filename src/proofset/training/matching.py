@@ -1,9 +1,9 @@
 """Edge accuracy at equal rest: what an arm finds at the edge when it may lose no more of the rest than the baseline.
 
-With few labels, recall at the edge is for sale: move the threshold, and pay with the rest. So two arms are compared at the
-same price. Every arm's edge offset is moved until its accuracy on the rest equals the baseline's, and only then is the
-edge counted. A gain that a moved threshold could buy is no gain here: an arm that is the baseline with another offset
-differs from it by exactly 0.
+With few labels, recall at the edge is for sale: move the threshold, and pay with the rest. So two arms are compared at
+the same price. Every arm's edge offset is moved until its accuracy on the rest equals the baseline's, and only then is
+the edge counted. A gain that a moved threshold could buy is no gain here: an arm that is the baseline with another
+offset differs from it by exactly 0.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ class Curve:
 def curve_of(bench: Bench, probabilities: NDArray[np.float64]) -> Curve:
     """The curve of one seed's probabilities ``(n_items, k)``.
 
-    An item goes to its most probable edge label once the offset reaches log p(best rest label) − log p(best edge label).
-    There it is right if the true label alone is the most probable of its side: where labels tie, nobody is credited.
+    An item goes to its most probable edge label once the offset reaches log p(best rest label) − log p(best edge
+    label). There it is right if the true label alone is the most probable of its side: ties credit nobody.
     """
     edge_K = np.isin(np.arange(len(bench.classes)), bench.edge)
     logs = np.log(np.maximum(probabilities, FLOOR))
@@ -69,22 +69,44 @@ def curve_of(bench: Bench, probabilities: NDArray[np.float64]) -> Curve:
     )
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Match:
+    """Where on a curve as much of the rest is lost as asked, one place per row of weights."""
+
+    before_B: NDArray[np.intp]
+    """Last step that loses no more than asked."""
+    after_B: NDArray[np.intp]
+    """The next that loses more; the same as ``before_B`` at the end of the curve."""
+    share_B: NDArray[np.float64]
+    """How far between the two, in [0, 1): how often a coin decides for the later one."""
+    missing_B: NDArray[np.float64]
+    """Weight of the rest that the arm cannot keep at any offset although the baseline does."""
+
+
+def match(lost_B_J: NDArray[np.float64], kept_B: NDArray[np.float64]) -> Match:
+    """Find the place at which rest items of weight ``kept_B`` are right; ``lost_B_J`` is what each step has lost."""
+    to_lose_B = np.maximum(lost_B_J[:, -1] - kept_B, 0.0)
+    before_B = _last_at(lost_B_J, to_lose_B)
+    rows, last = np.arange(len(kept_B)), lost_B_J.shape[1] - 1
+    after_B = _last_at(lost_B_J, lost_B_J[rows, np.minimum(before_B + 1, last)])
+    start_B = lost_B_J[rows, before_B]
+    length_B = lost_B_J[rows, after_B] - start_B
+    share_B = (to_lose_B - start_B) / np.where(length_B > 0, length_B, 1.0)
+    missing_B = np.maximum(kept_B - lost_B_J[:, -1], 0.0)
+    return Match(before_B=before_B, after_B=after_B, share_B=share_B, missing_B=missing_B)
+
+
 def edge_at_rest(curve: Curve, weights_B_N: NDArray[np.float32], kept_B: NDArray[np.float64]) -> NDArray[np.float64]:
     """Weight of the edge items that are right when the rest items that are right weigh ``kept_B``; shape ``(b,)``.
 
     Inside a step the edge is interpolated: a coin decides between the offsets before and after it. An arm whose rest
     falls short of ``kept_B`` even at the lowest offset is charged what is missing, item for item, down to 0.
     """
-    lost_B_J, found_B_J = _polyline(curve, weights_B_N)
-    missing_B = np.maximum(kept_B - lost_B_J[:, -1], 0.0)
-    to_lose_B = np.maximum(lost_B_J[:, -1] - kept_B, 0.0)
-    before_B = _last_at(lost_B_J, to_lose_B)
-    rows, last = np.arange(len(kept_B)), lost_B_J.shape[1] - 1
-    after_B = _last_at(lost_B_J, lost_B_J[rows, np.minimum(before_B + 1, last)])
-    start_B, length_B = lost_B_J[rows, before_B], lost_B_J[rows, after_B] - lost_B_J[rows, before_B]
-    share_B = (to_lose_B - start_B) / np.where(length_B > 0, length_B, 1.0)
-    found_B = found_B_J[rows, before_B] + share_B * (found_B_J[rows, after_B] - found_B_J[rows, before_B])
-    return np.asarray(np.maximum(found_B - missing_B, 0.0))
+    lost_B_J = _sums(weights_B_N, curve.rest_items, curve.ends)
+    found_B_J = _sums(weights_B_N, curve.edge_items, curve.found)
+    at, rows = match(lost_B_J, kept_B), np.arange(len(kept_B))
+    early_B, late_B = found_B_J[rows, at.before_B], found_B_J[rows, at.after_B]
+    return np.asarray(np.maximum(early_B + at.share_B * (late_B - early_B) - at.missing_B, 0.0))
 
 
 def _last_at(lost_B_J: NDArray[np.float64], bound_B: NDArray[np.float64]) -> NDArray[np.intp]:
@@ -92,14 +114,11 @@ def _last_at(lost_B_J: NDArray[np.float64], bound_B: NDArray[np.float64]) -> NDA
     return np.asarray((lost_B_J <= bound_B[:, None]).sum(axis=1) - 1)
 
 
-def _polyline(curve: Curve, weights_B_N: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Weight lost of the rest and found of the edge at the end of each step, each ``(b, j + 1)``."""
-    sums = []
-    for items, places in ((curve.rest_items, curve.ends), (curve.edge_items, curve.found)):
-        total_B_M = np.zeros((len(weights_B_N), len(items) + 1))
-        np.cumsum(weights_B_N[:, items], axis=1, dtype=np.float64, out=total_B_M[:, 1:])
-        sums.append(total_B_M[:, places])
-    return sums[0], sums[1]
+def _sums(weights_B_N: NDArray[np.float32], items: NDArray[np.intp], places: NDArray[np.intp]) -> NDArray[np.float64]:
+    """Weight of the first so many ``items`` at each of the ``places``, ``(b, j + 1)``."""
+    total_B_M = np.zeros((len(weights_B_N), len(items) + 1))
+    np.cumsum(weights_B_N[:, items], axis=1, dtype=np.float64, out=total_B_M[:, 1:])
+    return total_B_M[:, places]
 
 
 def matched_accuracy(
@@ -110,8 +129,9 @@ def matched_accuracy(
     (Edge items that are right at the offset at which as much of the rest is right as in the first arm) / edge items,
     weighted by item. It is a point on the ROC curve (Fawcett 2006) at the baseline's own threshold, for any number of
     labels. The first arm's value is at least its edge accuracy: it too is given what costs no further rest. It lies
-    when the baseline hardly ever names an edge label: the match is then made where the curve is steepest. Without held-
-    out rest items nothing limits the offset, and it is the accuracy among the edge labels alone.
+    when the baseline hardly ever names an edge label, since the curve is steepest there; and when predictions take only
+    a few values, since the others are then met between their steps and come out worse than they are. Without held-out
+    rest items nothing limits the offset, and it is the accuracy among the edge labels alone.
     """
     edge_B = weights_B_N[:, np.isin(bench.truth, bench.edge)].sum(axis=1, dtype=np.float64)
     found = np.empty((len(arms), len(weights_B_N), len(arms[0].probabilities)))
@@ -132,3 +152,17 @@ def resampled_matched(bench: Bench, arms: Sequence[Predictions], resamples: int,
         means = (matched_accuracy(bench, arms, groups_B_G[:, bench.groups]) * share).sum(axis=2)
         blocks.append(means[1:] - means[0])
     return np.concatenate(blocks, axis=1)
+
+
+def matched_changes(bench: Bench, baseline: Predictions, other: Predictions) -> NDArray[np.float64]:
+    """Per item, shape ``(n_items,)``: in how many more seeds the arm finds it at equal rest; 0 for the rest itself."""
+    change_N, once = np.zeros(len(bench.truth)), np.ones((1, len(bench.truth)), dtype=np.float32)
+    for pair in zip(baseline.probabilities, other.probabilities, strict=True):
+        curves = [curve_of(bench, probabilities) for probabilities in pair]
+        kept_B = np.array([float(len(curves[0].kept_items))])
+        for sign, curve in zip((-1.0, 1.0), curves, strict=True):
+            at = match(_sums(once, curve.rest_items, curve.ends), kept_B)
+            early, late = (int(curve.found[step[0]]) for step in (at.before_B, at.after_B))
+            change_N[curve.edge_items[:early]] += sign
+            change_N[curve.edge_items[early:late]] += sign * at.share_B[0]
+    return change_N

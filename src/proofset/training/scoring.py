@@ -126,16 +126,20 @@ def row_scores(bench: Bench, hits: Floats, guessed: Floats, sizes: Floats) -> ND
 
 
 def observed_scores(bench: Bench, predictions: Predictions) -> NDArray[np.float64]:
-    """The scores of one arm, mean over seeds, one per row."""
+    """The scores of one arm, mean over seeds, one per row; NaN for EDGE_MATCHED, which takes two arms."""
     hits, guessed = (tally.sum(axis=0)[None] for tally in tallies_of(bench, predictions))
     scores = row_scores(bench, hits, guessed, sizes_of(bench).sum(axis=0)[None])[:, 0].mean(axis=1)
     plain = np.ones((1, len(bench.truth)), dtype=np.float32)
     precision = edge_precision(bench, predictions, plain)[0].mean()
-    return np.array([precision if r.metric == EDGE_PRECISION else s for r, s in zip(bench.rows, scores, strict=True)])
+    special = {EDGE_PRECISION: float(precision), EDGE_MATCHED: float("nan")}
+    return np.array([special.get(row.metric, score) for row, score in zip(bench.rows, scores, strict=True)])
 
 
 def resampled_differences(bench: Bench, arms: Sequence[Predictions], resamples: int, seed: int) -> NDArray[np.float64]:
-    """Differences to the first arm, shape ``(arms - 1, rows, resamples)``; all arms share the resamples."""
+    """Differences to the first arm, shape ``(arms - 1, rows, resamples)``; all arms share the resamples.
+
+    The rows of EDGE_PRECISION and EDGE_MATCHED are filled elsewhere; here they hold plain accuracy.
+    """
     tallies = [tallies_of(bench, predictions) for predictions in arms]
     seeds, labels = tallies[0][0].shape[1:]
     sizes, blocks = sizes_of(bench), []
@@ -203,6 +207,6 @@ def changes(
 
 def discordant(bench: Bench, row: Row, change_N: NDArray[np.float64], differs_N: NDArray[np.bool_]) -> int:
     """Groups of the row's items on which two arms differ: in what they get right, or in scores where those count."""
-    if row.metric in (EDGE_PRECISION, EDGE_MATCHED):
+    if row.metric == EDGE_PRECISION:
         return len(np.unique(bench.groups[row.items & differs_N]))
     return int(np.count_nonzero(np.bincount(bench.groups[row.items], weights=change_N[row.items])))
