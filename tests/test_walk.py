@@ -74,9 +74,10 @@ def test_a_fingerprint_is_of_content_not_of_name(walk: Walk, tmp_path: Path) -> 
         walk.fingerprint("nowhere")
 
 
-def test_money_spent_is_all_there_ever_was(walk: Walk) -> None:
-    for seconds in (3600.0, 1800.0):
-        walk.tell(Spent(usage=walk.price(Usage(model="m", stage="generate", core_seconds=seconds))))
+def test_the_cap_counts_every_call_of_the_loop_and_nothing_else(walk: Walk) -> None:
+    for seconds, stage in ((3600.0, "generate"), (1800.0, "generate"), (7200.0, "audit")):
+        walk.tell(Spent(usage=walk.price(Usage(model="m", stage=stage, core_seconds=seconds))))
+        walk.run.begin("synthesize", stage + str(seconds))  # a new key does not make spent money come back
     assert walk.spent_usd == pytest.approx(walk.spent_usd.__class__("0.075"))
 
 

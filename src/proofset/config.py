@@ -327,14 +327,16 @@ class Study(Section):
         try:
             return cls.model_validate(data)
         except ValidationError as error:
-            raise ConfigError(*_explained(error, place)) from error
+            raise ConfigError(
+                _explained(error, place), hint="src/proofset/config.py describes every setting"
+            ) from error
 
 
-def _explained(error: ValidationError, place: str) -> tuple[str]:
+def _explained(error: ValidationError, place: str) -> str:
     """The first faults of a study in words: where, what, and what was there."""
     lines = []
     for fault in error.errors()[:5]:
         where = ".".join(str(part) for part in fault["loc"]) or "the study"
         what = "no such setting" if fault["type"] == "extra_forbidden" else fault["msg"]
         lines.append(f"{place}: {where}: {what}")
-    return ("\n".join(lines),)
+    return "\n".join(lines)

@@ -85,8 +85,9 @@ class Walk:
 
     @property
     def spent_usd(self) -> Decimal:
-        """Money in the log so far, of every attempt there ever was."""
-        return sum((event.usage.usd or Decimal(0) for event in self.run.events if isinstance(event, Spent)), Decimal(0))
+        """Money that the loop's calls have cost so far, those of abandoned attempts included."""
+        usages = (event.usage for event in self.run.events if isinstance(event, Spent))
+        return sum((usage.usd or Decimal(0) for usage in usages if usage.stage == "generate"), Decimal(0))
 
     def locate(self, reference: str) -> Path:
         """A file of the study: relative to it, or a pinned artifact."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from proofset.config import Study
 from proofset.nouns.event import Event
-from proofset.nouns.result import Claim
+from proofset.nouns.result import Better, Claim
 from proofset.reporting.rounds import Synthesis
 from proofset.reporting.story import Findings, Proof, findings
 from proofset.reporting.words import DASH, MARKS, count, duration, line, money, percent, reason, shown, style_of
@@ -24,6 +24,9 @@ STATES = {"done": "●", "unfinished": "◐", "not done": "○", "not asked for"
 NAME_WIDTH = 26
 """Widest first column, in characters; longer names end in an ellipsis."""
 COLOURS = {Claim.HELPS: "green", Claim.HARMS: "red", Claim.NOT_SHOWN: "yellow"}
+
+ARROWS = {Better.HIGHER: "↑", Better.LOWER: "↓", Better.NEITHER: " "}
+"""Which way a measure improves, in one sign."""
 
 
 def summary(study: Study, events: Sequence[Event]) -> RenderableType:
@@ -120,14 +123,12 @@ def _funnel(made: Synthesis) -> RenderableType:
 def _measures(found: Findings) -> RenderableType:
     from rich.text import Text
 
-    table = _table("Is it viable?", "measure", "synthetic", "organic control", "<better")
+    table = _table("Is it viable? (↑ higher, ↓ lower is better)", "measure", "synthetic", "organic control")
     for pair in found.pairs:
         style = style_of(pair.measure)
         made, control = shown(pair.measure, style), shown(pair.control, style)
-        table.add_row(
-            Text(line(pair.measure.name, 24)), _bracketed(made.value, made.interval),
-            _bracketed(control.value, control.interval), str(pair.measure.better),
-        )  # fmt: skip
+        name = f"{ARROWS[pair.measure.better]} {line(pair.measure.name, 26)}"
+        table.add_row(Text(name), _bracketed(made.value, made.interval), _bracketed(control.value, control.interval))
     return _spaced(table)
 
 
