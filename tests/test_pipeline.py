@@ -22,6 +22,7 @@ from proofset.nouns.event import (
     DeficitRanked,
     Finished,
     JudgeMeasured,
+    Measured,
     Proposed,
     SliceClosed,
     Spent,
@@ -91,6 +92,62 @@ def test_a_changed_setting_redoes_what_depends_on_it_and_nothing_else(town: Modu
     town.walk_town(study_file, tmp_path / "runs")
     added = Run.read(tmp_path / "runs" / "town").events[before:]
     assert [event.verb for event in added if isinstance(event, Started)] == ["prove", "report"]
+
+
+def test_how_arms_are_trained_does_not_touch_the_corpus(town: ModuleType, tmp_path: Path) -> None:
+    study_file = town.write_town(tmp_path)
+    town.walk_town(study_file, tmp_path / "runs")
+    before = len(Run.read(tmp_path / "runs" / "town").events)
+    study_file.write_text(study_file.read_text().replace("[1.0, 0.25]", "[0.0, 0.5]"), encoding="utf-8")
+    town.walk_town(study_file, tmp_path / "runs")
+    added = Run.read(tmp_path / "runs" / "town").events[before:]
+    assert [event.verb for event in added if isinstance(event, Started)] == ["train", "prove", "report"]
+
+
+def test_changed_judges_judge_again_what_was_already_paid_for(town: ModuleType, tmp_path: Path) -> None:
+    study_file = town.write_town(tmp_path)
+    first = town.walk_town(study_file, tmp_path / "runs", verb="handoff")
+    run = Run.read(tmp_path / "runs" / "town")
+    paid = sum(isinstance(event, Spent) and event.usage.stage == "generate" for event in run.events)
+    assert paid == len(first.requests)
+    study_file.write_text(study_file.read_text().replace("threshold = 0.5", "threshold = 0.7"), encoding="utf-8")
+    second = town.walk_town(study_file, tmp_path / "runs", verb="handoff")
+    again = Run.read(tmp_path / "runs" / "town")
+    asked = [event.candidate.brief_id for event in run.events if isinstance(event, Proposed)]
+    known = [event.candidate.brief_id for event in again.since("synthesize") if isinstance(event, Proposed)]
+    assert len(known) - len(set(known) & set(asked)) == len(second.requests) < len(first.requests)
+    town.walk_town(town.write_town(tmp_path / "fresh"), tmp_path / "unused", verb="ingest")
+    fresh = tmp_path / "fresh" / "study.toml"
+    fresh.write_text(study_file.read_text(), encoding="utf-8")
+    town.walk_town(fresh, tmp_path / "fresh" / "runs", verb="handoff")
+    assert corpus(again) == corpus(Run.read(tmp_path / "fresh" / "runs" / "town"))
+
+
+def test_a_raised_budget_goes_on_where_the_money_ended(town: ModuleType, tmp_path: Path) -> None:
+    study_file = town.write_town(tmp_path)
+    plain = study_file.read_text()
+    study_file.write_text(plain.replace("quota = 12", 'quota = 12\nbudget_usd = "0.000000000001"'), encoding="utf-8")
+    first = town.walk_town(study_file, tmp_path / "runs", verb="synthesize")
+    study_file.write_text(plain, encoding="utf-8")
+    second = town.walk_town(study_file, tmp_path / "runs", verb="handoff")
+    seeds = [request.seed for request in (*first.requests, *second.requests)]
+    assert first.requests and len(seeds) == len(set(seeds))
+    town.walk_town(town.write_town(tmp_path / "rich"), tmp_path / "rich" / "runs", verb="handoff")
+    assert corpus(Run.read(tmp_path / "runs" / "town")) == corpus(Run.read(tmp_path / "rich" / "runs" / "town"))
+
+
+def test_where_nothing_starves_nothing_is_written_and_nothing_claimed(town: ModuleType, tmp_path: Path) -> None:
+    study_file = town.write_town(tmp_path)
+    text = study_file.read_text().replace("folds = 3", "folds = 3\nedge_max_records = 1")
+    study_file.write_text(text, encoding="utf-8")
+    model = town.walk_town(study_file, tmp_path / "runs")
+    run = Run.read(tmp_path / "runs" / "town")
+    assert model.requests == [] and corpus(run) == ""
+    (costed,) = [event.statement for event in run.events if isinstance(event, Costed)]
+    assert (costed.accepted, costed.usd_per_accepted) == (0, None)
+    assert all(event.measure.value is None for event in run.events if isinstance(event, Measured))
+    assert {event.claim.claim for event in run.events if isinstance(event, Claimed)} <= {"not shown"}
+    assert "<html" in run.path("report.html").read_text(encoding="utf-8")
 
 
 def test_new_rows_in_the_data_redo_everything(town: ModuleType, tmp_path: Path) -> None:

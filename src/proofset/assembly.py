@@ -175,7 +175,7 @@ def corpus_of(walk: Walk) -> Corpus:
 
 async def run_loops(walk: Walk, composers: list[Composer], cascade: Cascade, critic: PanelCritic) -> None:
     """Load the model, and run every slice that the log does not show as closed."""
-    settings, pasts = walk.study.synthesize, loop.Past.fold(walk.run.since("synthesize"))
+    settings, pasts = walk.study.synthesize, loop.Past.fold(walk.run.since("synthesize"), walk.run.events)
     composers = [each for each in composers if not pasts.get(each.quota.slice, loop.Past()).finished]
     if not composers:
         return

@@ -327,9 +327,7 @@ class Study(Section):
         try:
             return cls.model_validate(data)
         except ValidationError as error:
-            raise ConfigError(
-                _explained(error, place), hint="src/proofset/config.py describes every setting"
-            ) from error
+            raise ConfigError(_explained(error, place), hint="proofset/config.py describes every setting") from error
 
 
 def _explained(error: ValidationError, place: str) -> str:

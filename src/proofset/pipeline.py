@@ -11,7 +11,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import partial, reduce
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -318,10 +318,10 @@ def report(walk: Walk, outputs: list[str]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Verb:
-    """A stage: what does it, which sections of the study it reads, and which verbs come first."""
+    """A stage: what does it, which settings of the study it reads (dotted), and which verbs come first."""
 
     do: Callable[[Walk, list[str]], None]
-    sections: tuple[str, ...]
+    settings: tuple[str, ...]
     needs: tuple[str, ...]
     files: Callable[[Study], tuple[str, ...]] = lambda study: ()
     """Files outside the run whose content it depends on."""
@@ -331,7 +331,7 @@ class Verb:
 
 VERBS: Mapping[str, Verb] = {
     "ingest": Verb(ingest, ("ingest",), (), lambda study: (study.ingest.path,)),
-    "audit": Verb(audit, ("audit", "encoder", "train"), ("ingest",)),
+    "audit": Verb(audit, ("audit", "encoder", "train.trainer", "train.strengths"), ("ingest",)),
     "ground": Verb(ground, ("ground",), ("ingest",), lambda study: (study.ground.passages, study.ground.facts)),
     "synthesize": Verb(synthesize, ("synthesize",), ("audit", "ground"), resumes=True),
     "measure": Verb(measure, ("measure",), ("synthesize",)),
@@ -347,9 +347,10 @@ VERBS: Mapping[str, Verb] = {
 def key(walk: Walk, name: str) -> str:
     """The stage key of a verb: it changes when its settings, its files or anything before it changes."""
     verb = VERBS[name]
-    sections = {section: walk.study.model_dump(mode="json")[section] for section in verb.sections}
+    study = walk.study.model_dump(mode="json")
+    settings = {path: reduce(lambda part, name: part[name], path.split("."), study) for path in verb.settings}
     before = [key(walk, need) for need in verb.needs]
-    return walk.key(sections, *before, *(walk.fingerprint(path) for path in verb.files(walk.study)))
+    return walk.key(settings, *before, *(walk.fingerprint(path) for path in verb.files(walk.study)))
 
 
 def perform(walk: Walk, name: str) -> bool:

@@ -17,7 +17,9 @@ from proofset.artifacts import Artifact
 from proofset.nouns.event import BriefClosed, Event, Proposed, SliceClosed
 
 REFRESH_S = 0.25
-"""Seconds between two repaints of the live line; without a terminal, a line every hundred candidates instead."""
+"""Seconds between two repaints of the live line."""
+LINE_EVERY = 100
+"""Closed briefs between two lines where there is no terminal."""
 
 
 def console(*, stderr: bool = False) -> Console:
@@ -74,7 +76,7 @@ class LiveView:
         self._console = console(stderr=True)
         self._live = self._console.is_terminal
         self._verb, self._began, self._painted = "", time.monotonic(), 0.0
-        self._proposed = self._accepted = 0
+        self._proposed = self._closed = self._accepted = 0
         self._slice = ""
         self._refused: Counter[str] = Counter()
 
@@ -91,6 +93,7 @@ class LiveView:
         if isinstance(event, Proposed):
             self._proposed, self._slice = self._proposed + 1, event.candidate.slice
         elif isinstance(event, BriefClosed):
+            self._closed += 1
             self._accepted += event.winner is not None
             if event.winner is None:
                 self._refused[event.reason] += 1
@@ -104,14 +107,14 @@ class LiveView:
             self._painted = now
             sys.stderr.write(f"\r\x1b[2K{self._line()[: self._console.width - 1]}")
             sys.stderr.flush()
-        elif not self._live and self._proposed % 100 == 0:
+        elif not self._live and not force and self._closed % LINE_EVERY == 0:
             self._console.print(f"  {self._line()}", soft_wrap=True)
 
     def _line(self) -> str:
         rate = self._proposed / max(1e-9, time.monotonic() - self._began)
         most = ", ".join(f"{reason} {count}" for reason, count in self._refused.most_common(3))
         refused = f" · refused: {most}" if most else ""
-        return f"{self._verb} {self._slice} · {self._accepted} accepted of {self._proposed} ({rate:.1f}/s){refused}"
+        return f"{self._verb} {self._slice} · {self._accepted} accepted of {self._closed} ({rate:.1f}/s){refused}"
 
     def _end_line(self) -> None:
         if self._live and self._verb:

@@ -12,6 +12,7 @@ import hashlib
 import random
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -125,7 +126,7 @@ def speech(request: Request) -> str:
 
 
 class SlowChat(ScriptedChat):
-    """A scripted model that takes its time, more or less of it."""
+    """A scripted model that takes its time, more or less of it, and a hundredth of a core-second a reply."""
 
     def __init__(self, seconds: float) -> None:
         super().__init__(speech)
@@ -134,7 +135,8 @@ class SlowChat(ScriptedChat):
     async def reply(self, request: Request) -> Reply:
         """The scripted text, after a while that depends on the request."""
         await asyncio.sleep(self._seconds * (0.2 + request.seed % 7 / 4))
-        return await super().reply(request)
+        reply = await super().reply(request)
+        return replace(reply, usage=replace(reply.usage, core_seconds=0.01))
 
 
 def walk_town(study_file: Path, runs: Path, *, seconds: float = 0.0, verb: str = "report") -> SlowChat:

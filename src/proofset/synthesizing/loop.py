@@ -40,18 +40,23 @@ class Past:
 
     proposed: dict[str, Candidate] = field(default_factory=dict)
     """Candidates by brief id."""
+    answered: dict[str, Candidate] = field(default_factory=dict)
+    """The same from before the settings changed: an equal brief is not asked again, only judged again."""
     closed: dict[str, BriefClosed] = field(default_factory=dict)
     """Closings by brief id."""
     finished: bool = False
 
     def knows(self, brief: Brief) -> bool:
         """Whether the brief was answered or closed already, so that it need not be asked, or paid for, again."""
-        return brief.id in self.proposed or brief.id in self.closed
+        return brief.id in self.proposed or brief.id in self.closed or brief.id in self.answered
 
     @classmethod
-    def fold(cls, events: Iterable[Event]) -> dict[str, Past]:
-        """The past of every slice."""
+    def fold(cls, events: Iterable[Event], earlier: Iterable[Event] = ()) -> dict[str, Past]:
+        """The past of every slice: ``events`` of this walk of the loop, and ``earlier`` ones under other settings."""
         pasts: dict[str, Past] = {}
+        for event in earlier:
+            if isinstance(event, Proposed):
+                pasts.setdefault(event.candidate.slice, cls()).answered[event.candidate.brief_id] = event.candidate
         for event in events:
             match event:
                 case Proposed(candidate=candidate):
@@ -144,8 +149,11 @@ class SliceLoop:
 
     async def _candidate(self, brief: Brief) -> Candidate | None:
         """The candidate of a brief: out of the log where it is there, else from the model. None: no usable reply."""
-        if self.past.knows(brief):
+        if brief.id in self.past.proposed or brief.id in self.past.closed:
             return self.past.proposed.get(brief.id)
+        if (candidate := self.past.answered.get(brief.id)) is not None:
+            self.tell(Proposed(candidate=candidate, number=brief.number))
+            return candidate
         sampling = self.settings.sampling
         request = Request(
             prompt=brief.prompt,
