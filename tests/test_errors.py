@@ -19,9 +19,8 @@ CLASSES = [cls for _, cls in inspect.getmembers(errors, inspect.isclass) if issu
     [
         (errors.InputError, ValueError, "ConfigError RecordError ArtifactError LeakageError"),
         (errors.ModelError, RuntimeError, "ModelUnavailable ModelRefused ReplyUnreadable"),
-        (errors.BudgetError, RuntimeError, "UnpricedModel BudgetTooSmall"),
+        (errors.BudgetError, RuntimeError, "UnpricedModel"),
         (errors.RunError, RuntimeError, "RunLocked RunUnwritable RunMismatch LogCorrupt RunFromNewerVersion"),
-        (errors.MissingExtra, ImportError, ""),
     ],
 )
 def test_families(family: type[ProofsetError], builtin: type[Exception], members: str) -> None:

@@ -275,7 +275,7 @@ def _long_function(lines: int) -> str:
         (hollow_names, "class Managed: ...\ndef utility(): ...\n", "class RunManager: ...\n"),
         (hollow_names, "def f(): ...\n", "def parse_utils(): ...\n"),
         (stray_errors, "class A(Exhibit): ...\n", "class A(errors.RunError): ...\n"),
-        (stray_errors, "class A(Protocol): ...\n", "class A(MissingExtra): ...\n"),
+        (stray_errors, "class A(Protocol): ...\n", "class A(RunError): ...\n"),
         (banned_text, "https://example.org/work/x and net/root/ y", "see /" + "work/main"),
         (banned_text, "index-urls", "extra-index-" + "url = x"),
         (banned_text, "obsession ideas", "Session" + "-ID"),

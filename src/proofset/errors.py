@@ -1,7 +1,7 @@
 """Everything that can go wrong, as one tree.
 
-The families follow what the caller can do about it: correct the input, wait for the model, raise the budget, look at
-the run folder, or install an extra.
+The families follow what the caller can do about it: correct the input, wait for the model, name a price, or
+look at the run folder.
 
     ProofsetError
     ├─ InputError (ValueError)
@@ -14,15 +14,13 @@ the run folder, or install an extra.
     │  ├─ ModelRefused
     │  └─ ReplyUnreadable
     ├─ BudgetError (RuntimeError)
-    │  ├─ UnpricedModel
-    │  └─ BudgetTooSmall
-    ├─ RunError (RuntimeError)
-    │  ├─ RunLocked
-    │  ├─ RunUnwritable
-    │  ├─ RunMismatch
-    │  ├─ LogCorrupt
-    │  └─ RunFromNewerVersion
-    └─ MissingExtra (ImportError)
+    │  └─ UnpricedModel
+    └─ RunError (RuntimeError)
+       ├─ RunLocked
+       ├─ RunUnwritable
+       ├─ RunMismatch
+       ├─ LogCorrupt
+       └─ RunFromNewerVersion
 
 Every error carries a one-line ``hint`` that says what to do next; the command line prints both.
 """
@@ -98,10 +96,6 @@ class UnpricedModel(BudgetError):
     """A model without a price; proofset never books it as $0."""
 
 
-class BudgetTooSmall(BudgetError):
-    """The cap is below what even the first unit of work costs."""
-
-
 class RunError(ProofsetError, RuntimeError):
     """The run folder cannot be used as asked."""
 
@@ -124,7 +118,3 @@ class LogCorrupt(RunError):
 
 class RunFromNewerVersion(RunError):
     """The run was written by a newer proofset than this one."""
-
-
-class MissingExtra(ProofsetError, ImportError):
-    """An optional dependency is not installed; the hint is the exact install line."""

@@ -94,8 +94,6 @@ def test_a_judge_that_never_refuses_has_no_recall_and_one_that_always_does_raise
     soft, hard = measured(Spy(Decision.ACCEPT)), measured(Spy(Decision.REJECT))
     assert soft["critic", "wrong label"].rejected.value == soft["critic", GOOD].rejected.value == 0.0
     assert hard["critic", "wrong label"].rejected.value == hard["critic", GOOD].rejected.value == 1.0
-    revising = measured(Spy(Decision.REVISE))
-    assert revising["critic", "wrong label"].rejected.value == 0.0
 
 
 def test_shares_come_with_interval_number_and_direction() -> None:

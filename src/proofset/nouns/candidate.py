@@ -62,7 +62,6 @@ class Decision(StrEnum):
     """What a judge wants done with a candidate."""
 
     ACCEPT = "accept"
-    REVISE = "revise"
     REJECT = "reject"
 
 

@@ -69,27 +69,13 @@ class Claim(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arm:
-    """A training condition. ``synthetic_weight`` multiplies each added record's weight in the loss."""
+    """A training condition: what joins the organic records, and how many trainings it gets."""
 
     name: str
     title: str
     added: str = ""
     """Which records join the organic ones: "", "definitions", "unjudged" or "judged"."""
-    synthetic_weight: float = 1.0
     seeds: int = 1
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Checkpoint:
-    """What training one arm with one seed left behind: where its weights and held-out predictions lie."""
-
-    arm: str
-    seed: int
-    path: str
-    n_organic: int
-    n_added: int
-    settings: str
-    """Hyper-parameters chosen on organic validation folds, in words."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

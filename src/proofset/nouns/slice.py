@@ -12,9 +12,6 @@ class SliceKind(StrEnum):
     """How membership in a slice is decided."""
 
     LABEL = "label"
-    ATTRIBUTE = "attribute"
-    CLUSTER = "cluster"
-    ERROR = "error"
 
 
 @dataclass(frozen=True, slots=True)

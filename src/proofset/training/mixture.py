@@ -86,7 +86,7 @@ class Chosen:
     """Nats added to the log odds of the edge labels before the most probable label is taken; see ``leaned``."""
 
     def words(self) -> str:
-        """For people and for ``Checkpoint.settings``."""
+        """For people and for ``Trained.settings``."""
         settings = f"strength {self.strength:g}, added weight {self.weight:g}, edge offset {self.offset:+g}"
         return f"{settings} (validation loss {self.loss:.4f})"
 
