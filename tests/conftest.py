@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib.util
 import os
 import sys
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -18,6 +21,40 @@ os.environ.setdefault("MPLBACKEND", "agg")
 
 settings.register_profile("house", deadline=None, derandomize=True)
 settings.load_profile("house")
+
+
+@pytest.fixture(autouse=True)
+def no_shared_replies(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A store of replies of the test's own: nothing is replayed from this machine's, and nothing is left in it."""
+    monkeypatch.setenv("PROOFSET_RESPONSES", str(tmp_path_factory.mktemp("responses")))
+
+
+class HurriedLoop(asyncio.SelectorEventLoop):
+    """Nobody waits: when nothing is left to do, its clock jumps to the next thing that is due."""
+
+    now = 0.0
+
+    def time(self) -> float:
+        """Seconds that would have passed."""
+        return self.now
+
+    def _run_once(self) -> None:
+        inside: Any = self
+        if not inside._ready:
+            due = [handle.when() for handle in inside._scheduled if not handle.cancelled()]
+            self.now = max(self.now, min(due, default=self.now))
+        super()._run_once()  # type: ignore[misc]
+
+
+@pytest.fixture(scope="session")
+def hurried() -> Callable[[Coroutine[Any, Any, Any]], Any]:
+    """Runs a coroutine in which hours pass at once; ``loop.time()`` is the clock."""
+
+    def run(work: Coroutine[Any, Any, Any]) -> Any:
+        with asyncio.Runner(loop_factory=HurriedLoop) as runner:
+            return runner.run(work)
+
+    return run
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -9,13 +10,15 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from proofset import assembly
+from proofset import assembly, pipeline, speaking
 from proofset.config import Study
-from proofset.errors import ConfigError
+from proofset.errors import ConfigError, ModelRefused
+from proofset.models.scripted import ScriptedChat
 from proofset.nouns.candidate import Quota
-from proofset.nouns.event import BriefClosed, JudgeMeasured
+from proofset.nouns.event import BriefClosed, JudgeMeasured, SliceClosed, Spent
 from proofset.nouns.evidence import Fact
 from proofset.nouns.record import Origin
+from proofset.plugins import Request
 from proofset.runs import tables
 from proofset.runs.folder import Run
 from proofset.training import mixture
@@ -102,3 +105,52 @@ def test_a_floor_for_the_critic(walked: Walk, floor: float, starts: bool) -> Non
     else:
         with pytest.raises(ConfigError, match=f"at least {measured.low:.0%}"):
             assembly.require_critic(walked)
+
+
+class Closing(ScriptedChat):
+    """A model that may not be asked, and remembers whether it was let go of."""
+
+    closed = 0
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(self._fail)
+        self._error = error
+
+    def _fail(self, request: Request) -> str:
+        raise self._error
+
+    async def close(self) -> None:
+        self.closed += 1
+
+
+def test_whatever_ends_the_loop_models_and_store_are_let_go_of(
+    town: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study_file = town.write_town(tmp_path)
+    with study_file.open("a", encoding="utf-8") as file:
+        file.write(town.CRITIC_MODEL)
+    refused = ModelRefused("HTTP 401")
+    refused.status = 401
+    study, generator, reader = Study.read(study_file), Closing(refused), Closing(refused)
+    monkeypatch.setattr(assembly, "speaker", lambda walk: generator)
+    monkeypatch.setattr(speaking, "make", lambda *_: reader)
+    with Run.open(tmp_path / "runs" / "town", study.model_dump(mode="json"), "") as run:
+        with pytest.raises(ModelRefused, match="401"):
+            pipeline.perform(Walk(run, study, tmp_path), "synthesize")
+        assert not any(isinstance(event, SliceClosed | BriefClosed) for event in run.events)
+        failed = [event.usage for event in run.events if isinstance(event, Spent) and event.usage.stage == "generate"]
+        assert "http 401" in {usage.outcome for usage in failed}
+    assert (generator.closed, reader.closed) == (1, 1)
+    assert "responses" not in {thread.name for thread in threading.enumerate()}
+
+
+def test_without_views_the_critic_model_is_alone(town: ModuleType, tmp_path: Path) -> None:
+    study_file, reader = town.write_town(tmp_path), town.critic()
+    text = study_file.read_text(encoding="utf-8").replace("threshold = 0.5", "views = []")
+    study_file.write_text(text + town.CRITIC_MODEL, encoding="utf-8")
+    town.walk_town(study_file, tmp_path / "runs", verb="handoff", reader=reader)
+    events = Run.read(tmp_path / "runs" / "town").events
+    assert reader.requests
+    assert "critic" not in {event.judge for event in events if isinstance(event, JudgeMeasured)}
+    reasons = {event.reason for event in events if isinstance(event, BriefClosed)}
+    assert "unnatural" in reasons and "off label" not in reasons

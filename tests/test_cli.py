@@ -5,17 +5,21 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
-from proofset import cli, pipeline
-from proofset.nouns.event import Finished
+from proofset import cli, pipeline, speaking
+from proofset.nouns.event import BriefClosed, Finished, JudgeMeasured, Proposed, SliceClosed
 from proofset.runs.folder import Run
+
+TOWN_FILE = Path(__file__).parent / "toy" / "town.py"
 
 
 class Outcome:
@@ -211,3 +215,103 @@ def test_ctrl_c_says_how_to_go_on(
     monkeypatch.setattr(pipeline, "run", interrupted)
     outcome = proofset("run", town.write_town(tmp_path), "--runs", tmp_path / "runs")
     assert outcome.code == 130 and "goes on from here" in outcome.err
+
+
+# ── budgets and interruptions ───────────────────────────────────────────────────────────────────────────────────────
+
+
+def write_read_town(town: ModuleType, folder: Path) -> Run:
+    """The town with a critic model in ``folder``, and the run that it comes to when nothing happens to it."""
+    for place in (folder, folder / "quiet"):
+        with town.write_town(place).open("a", encoding="utf-8") as file:
+            file.write(town.CRITIC_MODEL)
+    town.walk_town(folder / "quiet" / "study.toml", folder / "quiet" / "runs", verb="handoff")
+    return Run.read(folder / "quiet" / "runs" / "town")
+
+
+def dataset(run: Run) -> bytes:
+    return run.path("handoff/dataset.jsonl").read_bytes()
+
+
+def proposed(run: Run) -> list[str]:
+    return [event.candidate.brief_id for event in run.events if isinstance(event, Proposed)]
+
+
+def test_a_budget_on_the_command_line_ends_well_and_more_of_it_goes_on(
+    proofset: Command, town: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quiet, readers = write_read_town(town, tmp_path), [town.critic() for _ in range(3)]
+    made = iter(readers)
+    monkeypatch.setattr(speaking, "make", lambda *_: next(made))
+    monkeypatch.setenv("PROOFSET_RESPONSES", str(tmp_path / "responses"))  # walk_town has left the quiet one's there
+    command = ("run", tmp_path / "study.toml", "--runs", tmp_path / "runs", "--budget-usd")
+    poor = proofset(*command, "0.000002", "--json")
+    assert poor.code == 0, poor.err
+    assert "the budget is used up" in poor.err and json.loads(poor.out)["steps"]
+    run = Run.read(tmp_path / "runs" / "town")
+    assert {event.stop for event in run.events if isinstance(event, SliceClosed)} & {"budget"}
+    assert len(dataset(run)) < len(dataset(quiet))
+    rich = proofset(*command, "1.00")
+    assert rich.code == 0, rich.err
+    assert dataset(Run.read(tmp_path / "runs" / "town")) == dataset(quiet)
+    asked = [request.messages for reader in readers for request in reader.requests]
+    assert len(asked) == len(set(asked)) > len(readers[0].requests) > 0
+    again = proofset(*command, "1.00")
+    assert again.code == 0 and "nothing to do" in again.err
+
+
+def test_a_budget_that_is_no_amount_is_refused(proofset: Command, town: ModuleType, tmp_path: Path) -> None:
+    study_file = town.write_town(tmp_path)
+    outcome = proofset("run", study_file, "--runs", tmp_path / "runs", "--budget-usd", "much")
+    assert outcome.code == 2 and "much" in outcome.err and "--budget-usd" in outcome.err
+    assert not (tmp_path / "runs").exists()
+
+
+def start(folder: Path, seconds: float, *, kind: str, until: int) -> subprocess.Popen[str]:
+    """``proofset handoff`` in a process of its own, with slow models, once its log has so many events of a kind."""
+    log = folder / "runs" / "town" / "events.jsonl"
+    verb = ["handoff", str(folder / "study.toml"), "--runs", str(folder / "runs")]
+    command = [sys.executable, str(TOWN_FILE), str(folder), str(seconds), *verb]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    line = f'"kind":"{kind}"'.encode()
+    while process.poll() is None and not (log.exists() and log.read_bytes().count(line) >= until):
+        time.sleep(0.01)
+    assert process.poll() is None, "it was over before anybody could press anything"
+    return process
+
+
+def test_the_first_ctrl_c_ends_what_is_in_flight_and_the_command_goes_on_from_there(
+    town: ModuleType, tmp_path: Path
+) -> None:
+    quiet = write_read_town(town, tmp_path)
+    process = start(tmp_path, 0.2, kind="Proposed", until=5)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 130, err
+    assert "finishing what is in flight" in err and "goes on from here" in err and "Traceback" not in err
+    assert (tmp_path / "runs" / "town" / "events.jsonl").read_bytes().endswith(b"\n")
+    run = Run.read(tmp_path / "runs" / "town")
+    closed = {event.brief_id for event in run.events if isinstance(event, BriefClosed)}
+    assert set(proposed(run)) == closed and len(closed) >= 5  # all that was begun was also decided
+    assert not any(isinstance(event, SliceClosed) for event in run.events)
+    assert not any(event.verb == "synthesize" for event in run.events if isinstance(event, Finished))
+    town.walk_town(tmp_path / "study.toml", tmp_path / "runs", verb="handoff")
+    run = Run.read(tmp_path / "runs" / "town")
+    assert dataset(run) == dataset(quiet)
+    assert sorted(proposed(run)) == sorted(proposed(quiet))
+
+
+def test_the_second_ctrl_c_waits_for_nobody(town: ModuleType, tmp_path: Path) -> None:
+    quiet = write_read_town(town, tmp_path)
+    tried = sum(isinstance(event, JudgeMeasured) for event in quiet.events)
+    process = start(tmp_path, 600.0, kind="JudgeMeasured", until=tried)
+    time.sleep(1.0)  # by now the models are asked; their answers take minutes
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.5)
+    assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=20)
+    assert process.returncode == 130, err
+    assert "finishing what is in flight" in err and "goes on from here" in err and "Traceback" not in err
+    town.walk_town(tmp_path / "study.toml", tmp_path / "runs", verb="handoff")
+    assert dataset(Run.read(tmp_path / "runs" / "town")) == dataset(quiet)

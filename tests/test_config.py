@@ -13,12 +13,13 @@ from pydantic import ValidationError
 from proofset import config
 from proofset.config import EFFORT, Study
 from proofset.errors import ConfigError
+from proofset.speakers import Section
 
 ROOT = Path(__file__).resolve().parents[1]
 LEAST: dict[str, Any] = {"name": "s", "ingest": {"path": "data.csv"}}
 SECTIONS = [
     cls for _, cls in inspect.getmembers(config, inspect.isclass)
-    if issubclass(cls, config.Section) and cls is not config.Section
+    if issubclass(cls, Section) and cls is not Section
 ]  # fmt: skip
 
 
@@ -108,14 +109,64 @@ def test_mistakes_are_named(sections: dict[str, Any], found: str) -> None:
 
 @pytest.mark.parametrize("money", ["ten", "-1", "nan", "inf", "$5", "1,50"])
 def test_a_budget_is_an_amount_of_money(money: str) -> None:
-    assert f"synthesize.budget_usd: Value error, '{money}' is no amount of money" in refused(
-        synthesize={"budget_usd": money}
-    )
+    told = f"synthesize.budget.usd: Value error, '{money}' is no amount of money"
+    assert told in refused(synthesize={"budget": {"usd": money}})
+    with pytest.raises(ConfigError, match=r"--budget-usd: synthesize\.budget\.usd: .* is no amount") as caught:
+        study().with_budget(money)
+    assert caught.value.hint
 
 
 @pytest.mark.parametrize("money", ["", "0", "2.50", "1e3"])
 def test_budgets_that_are(money: str) -> None:
-    assert study(synthesize={"budget_usd": money}).synthesize.budget_usd == money
+    assert study(synthesize={"budget": {"usd": money}}).synthesize.budget.usd == money
+    assert study().with_budget(money).synthesize.budget.usd == money
+
+
+def test_another_budget_changes_nothing_else() -> None:
+    found = study(effort="quick", synthesize={"quota": 7, "budget": {"usd": "1", "tokens": 5, "shared": "team"}})
+    more = found.with_budget("2.50")
+    assert found.synthesize.budget.usd == "1"
+    assert (more.synthesize.budget.usd, more.synthesize.budget.tokens) == ("2.50", 5)
+    assert more.with_budget("1") == found
+    with pytest.raises(ConfigError, match="a shared budget needs an amount"):
+        found.with_budget("")
+
+
+@pytest.mark.parametrize("given", ["3", "", 3, None])
+def test_the_budget_of_old_studies_is_told_where_it_went(given: Any) -> None:
+    for more in ({}, {"budget": {"usd": "3"}}):
+        told = refused(synthesize={"budget_usd": given, **more})
+        assert "study: synthesize: Value error, budget_usd has moved: write [synthesize.budget] and usd" in told
+
+
+def test_the_critic_has_views_and_maybe_a_model() -> None:
+    plain = study().synthesize.critic
+    assert (plain.views, plain.model) == (("meaning", "characters"), None)
+    given = {"views": [], "model": {"engine": "chat", "base_url": "http://h/v1"}, "rubric": "{{a}} {title} or {label}"}
+    found = study(synthesize={"critic": given}).synthesize.critic
+    assert (found.views, found.rubric) == ((), given["rubric"])
+    assert found.model is not None and found.model.base_url == "http://h/v1"
+    assert study(synthesize={"critic": given}).synthesize.model.base_url == ""
+    assert "synthesize.critic.views.0" in refused(synthesize={"critic": {"views": ["smell"]}})
+    assert "critic.model.api_key: no such setting" in refused(synthesize={"critic": {"model": {"api_key": "sk"}}})
+    assert "synthesize.critic.max_tokens" in refused(synthesize={"critic": {"max_tokens": 15}})
+
+
+@pytest.mark.parametrize("rubric", ["{topic}", "{", "}", "{0}", "{title.x}", "{label:d}"])
+def test_a_rubric_that_cannot_be_filled_in_is_refused(rubric: str) -> None:
+    assert "synthesize.critic.rubric: Value error, only {title}" in refused(synthesize={"critic": {"rubric": rubric}})
+
+
+@pytest.mark.parametrize(
+    ("synthesize", "window"),
+    [
+        ({}, 8), ({"window": 3}, 3), ({"model": {"engine": "chat", "base_url": "http://x/v1", "slots": 50}}, 200),
+        ({"model": {"engine": "chat", "base_url": "http://x/v1", "slots": 1}}, 8),
+        ({"window": 5, "model": {"engine": "chat", "base_url": "http://x/v1"}}, 5), ({"model": {"slots": 50}}, 8),
+    ],
+)  # fmt: skip
+def test_the_window_depends_on_the_study_alone(synthesize: dict[str, Any], window: int) -> None:
+    assert study(synthesize=synthesize).synthesize.briefs_in_flight == window
 
 
 @pytest.mark.parametrize("heading", ["{kind}", "{", "}", "{0}", "{title.x}", "{title[0]}", "{title[x]}", "{label:d}"])
@@ -195,7 +246,7 @@ def test_a_study_survives_being_written_down() -> None:
 
 
 @pytest.mark.parametrize("section", SECTIONS, ids=lambda cls: cls.__name__)
-def test_every_setting_is_documented_and_has_a_sound_default(section: type[config.Section]) -> None:
+def test_every_setting_is_documented_and_has_a_sound_default(section: type[Section]) -> None:
     assert section.__doc__
     for name, field in section.model_fields.items():
         description = field.description or ""

@@ -6,14 +6,22 @@ import subprocess
 import sys
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from proofset.copies import CopyIndex, Match, groups, jaccard, longest_shared_run, shingles, text_hash
+from proofset import copies
+from proofset.copies import CopyIndex, Match, groups, longest_shared_run, shares_run, shingles, text_hash
+from proofset.copytiers import jaccard
 from proofset.errors import InputError
 
 TEXTS = st.lists(st.sampled_from(["a", "b", "c", "d", "e"]), max_size=9).map(" ".join)
 SIMILARITIES = st.sampled_from([0.1, 0.3, 0.5, 0.6, 2 / 3, 0.75, 1.0])
+
+
+@pytest.fixture(params=[5, 1024], ids=["frozen", "young"])
+def tier(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Most entries in frozen tiers of many sizes, or all of them in the young one."""
+    monkeypatch.setattr(copies, "YOUNG", request.param)
 
 
 def alike(first: str, second: str) -> float:
@@ -95,6 +103,8 @@ def test_an_impossible_similarity_is_refused(similarity: float) -> None:
         CopyIndex(similarity)
 
 
+@pytest.mark.usefixtures("tier")
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(TEXTS, max_size=30), st.lists(TEXTS, min_size=1, max_size=10), SIMILARITIES)
 def test_match_is_what_comparing_with_every_text_finds(known: list[str], asked: list[str], similarity: float) -> None:
     index = CopyIndex(similarity)
@@ -113,6 +123,8 @@ def test_match_is_what_comparing_with_every_text_finds(known: list[str], asked: 
             assert found is None
 
 
+@pytest.mark.usefixtures("tier")
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(TEXTS, min_size=1, max_size=150), SIMILARITIES)
 def test_asking_and_adding_in_turns_misses_nothing(texts: list[str], similarity: float) -> None:
     """The order of shingles is renewed as the index grows: matches must not depend on when."""
@@ -125,6 +137,8 @@ def test_asking_and_adding_in_turns_misses_nothing(texts: list[str], similarity:
     assert len(index) == len(texts)
 
 
+@pytest.mark.usefixtures("tier")
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(TEXTS, max_size=25), SIMILARITIES)
 def test_groups_are_the_connected_components(texts: list[str], similarity: float) -> None:
     numbers = groups(texts, similarity)
@@ -165,3 +179,16 @@ def test_longest_shared_run_is_symmetric_and_exact(text: str, other: str) -> Non
          for j in range(len(others) - length + 1) if words[i : i + length] == others[j : j + length]),
     )  # fmt: skip
     assert longest_shared_run(text, other) == longest_shared_run(other, text) == longest
+
+
+def test_shares_run_is_of_whole_words_in_a_row() -> None:
+    assert shares_run("i lost my card yesterday", "yesterday i lost my wallet", 3)
+    assert not shares_run("i lost my card yesterday", "yesterday i lost my wallet", 4)
+    assert not shares_run("he art", "heart the art", 2)  # words that only begin or end alike are others
+    assert not shares_run("a card", "a cards", 2)
+    assert shares_run("a b", "a b", 2) and not shares_run("a b", "a b", 3)
+
+
+@given(TEXTS.filter(bool), TEXTS, st.integers(1, 10))  # an empty text has no words, and no gate asks about it
+def test_shares_run_says_what_the_longest_run_says(text: str, other: str, n_words: int) -> None:
+    assert shares_run(text, other, n_words) == (longest_shared_run(text, other) >= n_words)

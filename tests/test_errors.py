@@ -19,8 +19,13 @@ CLASSES = [cls for _, cls in inspect.getmembers(errors, inspect.isclass) if issu
     [
         (errors.InputError, ValueError, "ConfigError RecordError ArtifactError LeakageError"),
         (errors.ModelError, RuntimeError, "ModelUnavailable ModelRefused ReplyUnreadable"),
-        (errors.BudgetError, RuntimeError, "UnpricedModel"),
-        (errors.RunError, RuntimeError, "RunLocked RunUnwritable RunMismatch LogCorrupt RunFromNewerVersion"),
+        (errors.BudgetError, RuntimeError, "UnpricedModel BudgetSpent"),
+        (
+            errors.RunError,
+            RuntimeError,
+            "RunLocked RunUnwritable RunMismatch LogCorrupt StoreDamaged RunFromNewerVersion",
+        ),
+        (errors.MissingExtra, ImportError, ""),
     ],
 )
 def test_families(family: type[ProofsetError], builtin: type[Exception], members: str) -> None:
@@ -37,8 +42,8 @@ def test_every_error_has_its_message_and_its_hint(cls: type[ProofsetError]) -> N
         raise error
 
 
-def test_only_an_unavailable_model_may_be_tried_again() -> None:
-    assert [cls.__name__ for cls in CLASSES if cls.retryable] == ["ModelUnavailable"]
+def test_a_model_that_is_away_or_not_understood_may_be_tried_again() -> None:
+    assert [cls.__name__ for cls in CLASSES if cls.retryable] == ["ModelUnavailable", "ReplyUnreadable"]
     error = ModelUnavailable("busy")
     assert error.retry_after_s is None
     error.retry_after_s = 3.0

@@ -37,7 +37,12 @@ def test_the_linear_trainer_fits_and_loads() -> None:
 def test_an_unknown_name_is_told_what_there_is(seam: Seam, name: str) -> None:
     with pytest.raises(ConfigError, match=f"no {seam[:-1]} is called '{name}'") as caught:
         find(seam, name)
-    known = {"readers": "csv, jsonl, parquet, tab", "models": "chat, local", "encoders": "static", "judges": "none"}
+    known = {
+        "readers": "csv, jsonl, parquet, tab",
+        "models": "chat, local, openvino",
+        "encoders": "static",
+        "judges": "none",
+    }
     assert caught.value.hint == f"known {seam}: {known.get(seam, 'linear')}"
 
 

@@ -1,65 +1,14 @@
 from __future__ import annotations
 
 import io
-import sys
+import re
+from decimal import Decimal
 
 import pytest
 from rich.console import Console
 
 from proofset import artifacts, terminal
-from proofset.nouns.candidate import Candidate, Stop
-from proofset.nouns.event import BriefClosed, Proposed, SliceClosed
-
-
-def proposed(number: int) -> Proposed:
-    candidate = Candidate(
-        id=f"c{number}", brief_id=f"b{number}", slice="storm", text="wind", label="storm", unseen_fold=0, finish="stop"
-    )
-    return Proposed(candidate=candidate, number=number)
-
-
-def closed(number: int, reason: str) -> BriefClosed:
-    winner = None if reason else f"c{number}"
-    return BriefClosed(brief_id=f"b{number}", slice="storm", number=number, winner=winner, reason=reason)
-
-
-def watch(monkeypatch: pytest.MonkeyPatch, *, is_terminal: bool, n: int) -> tuple[terminal.LiveView, str]:
-    out = io.StringIO()
-    monkeypatch.setattr(
-        terminal, "console", lambda stderr=False: Console(file=out, force_terminal=is_terminal, width=100)
-    )
-    monkeypatch.setattr(sys, "stderr", out)
-    with terminal.LiveView() as view:
-        view.verb("audit")
-        view.verb("synthesize")
-        for number in range(n):
-            view.event(proposed(number))
-            view.event(closed(number, "" if number % 4 else "duplicate"))
-        view.event(SliceClosed(slice="storm", accepted=3, quota=3, stop=Stop.QUOTA_MET))
-    return view, out.getvalue()
-
-
-def test_without_a_terminal_it_is_plain_lines_and_few(monkeypatch: pytest.MonkeyPatch) -> None:
-    view, text = watch(monkeypatch, is_terminal=False, n=200)
-    assert view.verbs == ["audit", "synthesize"]
-    assert "audit" in text and "\r" not in text and "\x1b[2K" not in text
-    assert "150 accepted of 200" in text and "duplicate 50" in text
-    assert len(text.splitlines()) <= 6
-
-
-def test_on_a_terminal_one_line_lives(monkeypatch: pytest.MonkeyPatch) -> None:
-    _, text = watch(monkeypatch, is_terminal=True, n=8)
-    last = text.split("\r")[-1]
-    assert "6 accepted of 8" in last and last.endswith(" s\n")
-    assert all(len(line) < 110 for line in text.replace("\x1b[2K", "").split("\r"))
-
-
-def test_nothing_watched_nothing_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    out = io.StringIO()
-    monkeypatch.setattr(terminal, "console", lambda stderr=False: Console(file=out))
-    with terminal.LiveView() as view:
-        pass
-    assert view.verbs == [] and out.getvalue() == ""
+from proofset.runs.responses import Shelf
 
 
 def test_the_list_of_artifacts_names_size_licence_and_package() -> None:
@@ -79,3 +28,48 @@ def test_download_progress_counts_bytes(monkeypatch: pytest.MonkeyPatch) -> None
         progress.report("weights", 10, 100)
         progress.report("weights", 100, 100)
     assert "weights" in out.getvalue() and "100/100 bytes" in out.getvalue()
+
+
+def table(told: dict[str, object], *shelves: Shelf) -> str:
+    out = io.StringIO()
+    Console(file=out, width=120).print(terminal.shelf_table(told, shelves))
+    return out.getvalue()
+
+
+def test_the_store_is_shown_model_by_model_in_words_that_cannot_be_styles() -> None:
+    shelf = Shelf(
+        speaker="[red]mini[/red] at http://x/v1", replies=1200, megabytes=3.456, paid_usd=Decimal("1.5"), hits=7,
+        saved_usd=Decimal("0.012"),
+    )  # fmt: skip
+    text = table({"store": "/tmp/[b]store"}, shelf)
+    assert text.splitlines()[0] == "The store of replies: /tmp/[b]store"
+    row = text.splitlines()[-1]
+    assert row.split() == ["[red]mini[/red]", "at", "http://x/v1", "1,200", "3.5", "$1.50", "7", "$0.012"]
+
+
+def test_what_was_done_to_the_store_is_said() -> None:
+    assert "It is empty." in table({"store": "s"})
+    assert "Repaired: 5 replies kept, 2 were not sound." in table({"store": "s", "kept": 5, "lost": 2})
+    assert "Thrown away: 0 replies." in table({"store": "s", "thrown_away": 0})
+
+
+def test_what_others_named_cannot_move_the_cursor() -> None:
+    shelf = Shelf(
+        speaker="a\x1b[2Jb\r\n\u202ec", replies=1, megabytes=0, paid_usd=Decimal(0), hits=0, saved_usd=Decimal(0)
+    )
+    text = table({"store": "/tmp/\x1b[31mx\ny"}, shelf)
+    assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e]", text)
+    assert len(text.splitlines()) == 4  # store, a blank, heading, model
+
+
+def test_a_narrow_terminal_cuts_the_models_name_and_no_number() -> None:
+    shelf = Shelf(
+        speaker="m" * 100, replies=12_345, megabytes=1234.5, paid_usd=Decimal("12.5"), hits=678,
+        saved_usd=Decimal("1.25"),
+    )  # fmt: skip
+    out = io.StringIO()
+    Console(file=out, width=60).print(terminal.shelf_table({"store": "s"}, [shelf]))
+    row = out.getvalue().splitlines()[-1]
+    assert row.split()[1:] == ["12,345", "1,234.5", "$12.50", "678", "$1.25"]
+    assert row.split()[0].endswith("…")
+    assert len(row.rstrip()) <= 60

@@ -1,17 +1,25 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import os
+import signal
+import threading
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
 from proofset.config import Study
+from proofset.costing.prices import pricer
 from proofset.errors import ConfigError, InputError, RecordError
+from proofset.models.purse import Amount
 from proofset.nouns.event import Event, Finished, Spent, Started
 from proofset.nouns.result import Usage, UsageBasis
 from proofset.runs.folder import Run
-from proofset.walk import Walk, wait_for
+from proofset.speaking import used_up
+from proofset.walk import Walk, interrupted, unhurried_collector, wait_for
 
 
 @pytest.fixture
@@ -75,10 +83,12 @@ def test_a_fingerprint_is_of_content_not_of_name(walk: Walk, tmp_path: Path) -> 
 
 
 def test_the_cap_counts_every_call_of_the_loop_and_nothing_else(walk: Walk) -> None:
-    for seconds, stage in ((3600.0, "generate"), (1800.0, "generate"), (7200.0, "audit")):
-        walk.tell(Spent(usage=walk.price(Usage(model="m", stage=stage, core_seconds=seconds))))
+    price = pricer(None, usd_per_core_hour="0.05")
+    for seconds, stage in ((3600.0, "generate"), (1800.0, "critic"), (7200.0, "audit")):
+        walk.tell(Spent(usage=price(Usage(model="m", stage=stage, core_seconds=seconds))))
         walk.run.begin("synthesize", stage + str(seconds))  # a new key does not make spent money come back
-    assert walk.spent_usd == pytest.approx(walk.spent_usd.__class__("0.075"))
+    walk.tell(Spent(usage=Usage(model="m", stage="generate", usd=Decimal(9), basis=UsageBasis.REPLAY)))
+    assert used_up(walk.run.events) == Amount(Decimal("0.075"), 0, 2)
 
 
 def test_waiting_inside_and_outside_a_running_loop() -> None:
@@ -99,3 +109,64 @@ def test_waiting_inside_and_outside_a_running_loop() -> None:
     wait_for(work("outside"))
     asyncio.run(notebook())
     assert done == ["outside", "inside"]
+
+
+def test_the_first_ctrl_c_asks_and_the_second_stops() -> None:
+    told: list[str] = []
+
+    async def work() -> None:
+        with interrupted(told.append) as halted:
+            assert not halted()
+            os.kill(os.getpid(), signal.SIGINT)
+            await asyncio.sleep(0.05)
+            assert halted() and len(told) == 1
+            os.kill(os.getpid(), signal.SIGINT)
+            await asyncio.sleep(5)
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            asyncio.run(work())
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert len(told) == 1
+
+
+def test_what_a_shell_has_ignored_stays_ignored() -> None:
+    told: list[str] = []
+
+    async def work() -> None:
+        with interrupted(told.append) as halted:
+            os.kill(os.getpid(), signal.SIGINT)
+            await asyncio.sleep(0.05)
+            assert not halted()
+
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        asyncio.run(work())
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert told == []
+
+
+def test_in_a_thread_where_signals_cannot_be_had_nothing_is_ever_halted() -> None:
+    found: list[bool] = []
+
+    async def work() -> None:
+        with interrupted(lambda _: None) as halted:
+            found.append(halted())
+
+    thread = threading.Thread(target=asyncio.run, args=(work(),))
+    thread.start()
+    thread.join()
+    assert found == [False]
+
+
+def test_the_collector_is_as_it_was_afterwards() -> None:
+    before = gc.get_threshold()
+    with pytest.raises(InputError), unhurried_collector():
+        assert gc.get_threshold() != before
+        raise InputError("no")
+    assert gc.get_threshold() == before and gc.get_freeze_count() == 0

@@ -6,9 +6,10 @@ Rooms on one floor are strangers; here a trainer meets an encoder, and a critic 
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
-from decimal import Decimal
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
+from sys import intern
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,20 +17,22 @@ from numpy.typing import NDArray
 from proofset.auditing import slices
 from proofset.auditing.ingest import SealedHashes, contamination_index
 from proofset.copies import CopyIndex
-from proofset.errors import ConfigError
+from proofset.errors import ConfigError, LeakageError
 from proofset.grounding import anchors, graph
 from proofset.nouns.candidate import Candidate, Quota
 from proofset.nouns.event import BriefClosed, DeficitRanked, JudgeMeasured, Proposed
 from proofset.nouns.evidence import Fact, Passage
-from proofset.nouns.record import Corpus, Origin, Record, content_id
-from proofset.plugins import ChatModel, Trainer, find
+from proofset.nouns.record import Corpus, HeldOut, Origin, Record, content_id, normal_form
+from proofset.plugins import ChatModel, Reviewer, Trainer, find
 from proofset.runs import tables
+from proofset.speaking import GENERATOR, Speaking, make
 from proofset.synthesizing import loop
 from proofset.synthesizing.brief import Composer
 from proofset.synthesizing.critic import OrganicTexts, PanelCritic, character_view, head_view
 from proofset.synthesizing.gates import Cascade
+from proofset.synthesizing.reviewer import ModelCritic
 from proofset.training import mixture
-from proofset.walk import Walk
+from proofset.walk import Walk, interrupted, unhurried_collector
 
 RECORDS, HELDOUT, HASHES = "records/organic.parquet", "heldout/records.parquet", "heldout/hashes.parquet"
 PASSAGES, FACTS = "graph/passages.parquet", "graph/facts.parquet"
@@ -71,19 +74,21 @@ def trainer(walk: Walk) -> Trainer:
 def speaker(walk: Walk) -> ChatModel:
     """The study's generator."""
     settings = walk.study.synthesize.model
-    path = walk.locate(settings.path) if settings.engine == "local" else None
-    made: ChatModel = find("models", settings.engine)(settings, path)
-    return made
+    return make(walk, settings, GENERATOR)
 
 
-def make_critic(walk: Walk, known: Organic, strength: float) -> PanelCritic:
-    """Two views that fail differently: meaning (embeddings) and spelling (character n-grams)."""
+def make_critic(walk: Walk, known: Organic, strength: float) -> PanelCritic | None:
+    """Two views that fail differently: meaning (embeddings) and spelling (character n-grams). None without any view."""
+    settings = walk.study.synthesize.critic
     texts = OrganicTexts(tuple(r.text for r in known.records), known.labels, tuple(known.folds.tolist()))
     train = trainer(walk)
-    meaning = head_view(
-        "meaning", walk.encoder.encode, lambda x, y: train(x, y, np.ones(len(y)), strength=strength), texts
-    )
-    return PanelCritic([meaning, character_view(texts)], walk.study.synthesize.critic)
+    views = []
+    if "meaning" in settings.views:
+        encode = walk.encoder.encode
+        views.append(head_view("meaning", encode, lambda x, y: train(x, y, np.ones(len(y)), strength=strength), texts))
+    if "characters" in settings.views:
+        views.append(character_view(texts))
+    return PanelCritic(views, settings) if views else None
 
 
 def edge_slices(walk: Walk) -> frozenset[str]:
@@ -128,7 +133,7 @@ def composers_of(walk: Walk, known: Organic, plan: tuple[Quota, ...]) -> list[Co
     return [
         Composer(
             quota=quota,
-            title=walk.study.audit.titles.get(quota.slice, quota.slice),
+            title=walk.title(quota.slice),
             anchoring=partial(anchors.choose_anchors, members[quota.slice], folds),
             evidence=anchors.evidence(quota.slice, passages, around),
             folds=walk.study.audit.folds,
@@ -154,12 +159,32 @@ def candidates(walk: Walk) -> tuple[list[Candidate], list[Candidate]]:
     return everything, [proposed[each.winner] for each in closed if each.winner is not None]
 
 
+def accepted(walk: Walk) -> Iterator[Candidate]:
+    """The accepted candidates alone, in the same order; each is let go as the next one is asked for."""
+    closed = sorted(
+        (intern(event.slice), event.number, event.winner)
+        for event in walk.run.since("synthesize")
+        if isinstance(event, BriefClosed) and event.winner is not None
+    )
+    won = {winner: number for number, (_, _, winner) in enumerate(closed)}
+    winners: list[Candidate | None] = [None] * len(closed)
+    del closed
+    for event in walk.run.since("synthesize"):
+        if isinstance(event, Proposed) and (place := won.get(event.candidate.id)) is not None:
+            winners[place] = event.candidate
+    won.clear()
+    for place, candidate in enumerate(winners):
+        winners[place] = None
+        assert candidate is not None  # a closing names a candidate that was logged before it
+        yield candidate
+
+
 def as_record(candidate: Candidate) -> Record:
     """An accepted candidate becomes a Record."""
     return Record(
         id=content_id("record", candidate.text, candidate.label),
         text=candidate.text,
-        label=candidate.label,
+        label=intern(candidate.label),
         origin=Origin.SYNTHETIC,
         source=f"brief {candidate.brief_id}, candidate {candidate.id}",
         generation=1,
@@ -168,40 +193,58 @@ def as_record(candidate: Candidate) -> Record:
 
 def corpus_of(walk: Walk) -> Corpus:
     """The accepted candidates as Records."""
-    _, accepted = candidates(walk)
     recipe = f"accepted candidates of the study {walk.study.name!r}, seed {walk.study.seed}"
-    return Corpus(records=tuple(as_record(candidate) for candidate in accepted), recipe=recipe)
+    return Corpus(records=tuple(map(as_record, accepted(walk))), recipe=recipe)
 
 
-async def run_loops(walk: Walk, composers: list[Composer], cascade: Cascade, critic: PanelCritic) -> None:
-    """Load the model, and run every slice that the log does not show as closed."""
-    settings, pasts = walk.study.synthesize, loop.Past.fold(walk.run.since("synthesize"), walk.run.events)
+async def run_loops(walk: Walk, composers: list[Composer], cascade: Cascade, critic: PanelCritic | None) -> None:
+    """Load the models, and run every slice that the log does not show as closed.
+
+    The first Ctrl-C lets what is in flight end and opens nothing more; then, or at the second, KeyboardInterrupt.
+    """
+    pasts = loop.Past.fold(walk.run.since("synthesize"), walk.run.events)
     composers = [each for each in composers if not pasts.get(each.quota.slice, loop.Past()).finished]
     if not composers:
         return
-    model = speaker(walk)
-    cap = Decimal(settings.budget_usd) if settings.budget_usd else None
-    purse = loop.Purse(cap, walk.spent_usd, walk.price)
-    loops = []
-    for composer in composers:
-        judges, remember = cascade.for_slice(critic)
-        judges[-1:-1] = [find("judges", name)() for name in settings.judges]
-        loops.append(
-            loop.SliceLoop(
-                quota=composer.quota,
-                composer=composer,
-                model=model,
-                panel=loop.Panel(judges=judges, remember=remember),
-                settings=settings,
-                purse=purse,
-                tell=walk.tell,
-                past=pasts.get(composer.quota.slice, loop.Past()),
-            )
-        )
+    speaking = Speaking(walk)
     try:
-        await loop.synthesize(loops, model.parallel)
+        reader = speaking.critic()
+        model = speaking.metered(speaker(walk), GENERATOR, speaking.judging_bound(reader) if reader else None)
+        reviewers = [ModelCritic(speaking.asker(reader), walk.study.synthesize.critic, walk.title)] if reader else []
+        wanted = sum(composer.quota.accepted for composer in composers)
+        walk.gauge(lambda: replace(speaking.standing(), wanted=wanted))
+        with interrupted(walk.notice) as halted, unhurried_collector():
+            if reader:
+                await speaking.get_to_know(reader)
+            streak = loop.Streak()
+            loops = [
+                loop.SliceLoop(
+                    quota=composer.quota,
+                    composer=composer,
+                    model=model,
+                    panel=_panel(walk, cascade, critic, reviewers),
+                    settings=walk.study.synthesize,
+                    tell=walk.tell,
+                    settled=speaking.purse.let_go,
+                    halted=halted,
+                    streak=streak,
+                    past=pasts.get(composer.quota.slice, loop.Past()),
+                )
+                for composer in composers
+            ]
+            await loop.synthesize(loops, walk.study.synthesize.model.slots)
+            if halted():
+                raise KeyboardInterrupt
     finally:
-        await model.close()
+        await speaking.close()
+
+
+def _panel(walk: Walk, cascade: Cascade, critic: PanelCritic | None, reviewers: Sequence[Reviewer]) -> loop.Panel:
+    """One slice's judges: gates, then the study's own, then the critic; reviewers after all of them."""
+    judges, remember = cascade.for_slice()
+    judges += [find("judges", name)() for name in walk.study.synthesize.judges]
+    judges += [critic] if critic else []
+    return loop.Panel(judges=judges, remember=remember, stateful=cascade.stateful, reviewers=reviewers)
 
 
 def sealed_index(walk: Walk) -> CopyIndex:
@@ -210,13 +253,25 @@ def sealed_index(walk: Walk) -> CopyIndex:
     return contamination_index(hashes, walk.study.synthesize.gates.copy_similarity)
 
 
+def require_sealed(walk: Walk, heldout: tuple[HeldOut, ...]) -> None:
+    """Stop when a held-out text stands among what the arms trained on."""
+    trained_on = {normal_form(text) for rows in additions(walk).values() for text, _, _ in rows}
+    trained_on |= {normal_form(record.text) for record in tables.read_records(walk.run.path(RECORDS))}
+    leaked = [item.id for item in heldout if normal_form(item.text) in trained_on]
+    if leaked:
+        raise LeakageError(
+            f"{len(leaked)} held-out records stand in the training data, the first is {leaked[0]}",
+            hint="remove them from passages and corpus, and run again",
+        )
+
+
 def additions(walk: Walk) -> dict[str, list[tuple[str, str, int]]]:
     """What joins the organic records in which arm, as (text, label, fold that its making did not see).
 
     Definitions are organic knowledge, so every arm with synthetic text has them too. Unjudged means before any judge,
     but for near-copies of held-out records: those would flatter the arm.
     """
-    everything, accepted = candidates(walk)
+    everything, kept = candidates(walk)
     passages = tables.read_rows(walk.run.path(PASSAGES), Passage)
     sealed = sealed_index(walk)
     spoken = [each for each in everything if each.text.strip() and sealed.match(each.text) is None]
@@ -225,7 +280,7 @@ def additions(walk: Walk) -> dict[str, list[tuple[str, str, int]]]:
         "": [],
         mixture.DEFINITIONS: defined,
         mixture.UNJUDGED: defined + [(each.text, each.label, each.unseen_fold) for each in spoken],
-        mixture.JUDGED: defined + [(each.text, each.label, each.unseen_fold) for each in accepted],
+        mixture.JUDGED: defined + [(each.text, each.label, each.unseen_fold) for each in kept],
     }
 
 

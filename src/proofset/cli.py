@@ -73,6 +73,7 @@ def _path_options(command: Any) -> Any:
     """The arguments that every verb takes."""
     for option in (
         click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object."),
+        click.option("--budget-usd", default="", help="Cap on the loop's money; stands in for the study's own."),
         click.option(
             "--runs",
             default="runs",
@@ -88,12 +89,12 @@ def _path_options(command: Any) -> Any:
 
 @cli.command("run")
 @_path_options
-def run_all(study_file: Path, runs: Path, as_json: bool) -> None:
+def run_all(study_file: Path, runs: Path, budget_usd: str, as_json: bool) -> None:
     """Do the whole path of STUDY, skipping what is done.
 
     Interrupted, by Ctrl-C or a power cut? The same command goes on from there.
     """
-    _walk(study_file, runs, "report", as_json=as_json)
+    _walk(study_file, runs, "report", budget_usd, as_json=as_json)
 
 
 def _add_verb(verb: str, summary: str) -> None:
@@ -103,8 +104,8 @@ def _add_verb(verb: str, summary: str) -> None:
         short_help=summary,
     )
     @_path_options
-    def command(study_file: Path, runs: Path, as_json: bool) -> None:
-        _walk(study_file, runs, verb, as_json=as_json)
+    def command(study_file: Path, runs: Path, budget_usd: str, as_json: bool) -> None:
+        _walk(study_file, runs, verb, budget_usd, as_json=as_json)
 
 
 for _verb, _summary in SUMMARIES.items():
@@ -153,14 +154,104 @@ def fetch(names: tuple[str, ...], only_list: bool, wheel: Path | None, as_json: 
             click.echo(f"{name}: {folder}", err=True)
 
 
-def _walk(study_file: Path, runs: Path, verb: str, *, as_json: bool) -> None:
+@cli.command()
+@click.option("--prune-days", type=click.FloatRange(0), help="Throw away replies older than so many days.")
+@click.option("--model", "speaker", default="", help="With --prune-days: only replies of this model.")
+@click.option("--repair", "mend", is_flag=True, help="Put a damaged store aside and keep every reply that is sound.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")
+def responses(prune_days: float | None, speaker: str, mend: bool, as_json: bool) -> None:
+    """Show the store of paid replies: its size, its hits, and what they saved.
+
+    Every run on this machine shares it, so nothing is paid twice.
+    """
+    from proofset.runs.responses import Responses, home
+    from proofset.runs.salvage import repair
+    from proofset.terminal import console, shelf_table
+
+    told: dict[str, Any] = {"store": str(home())}
+    if mend:
+        told["kept"], told["lost"] = repair(home())
+    with Responses(home()) as store:
+        if prune_days is not None:
+            told["thrown_away"] = store.prune(older_than_days=prune_days, speaker=speaker)
+        shelves = store.shelves()
+    if as_json:
+        click.echo(json.dumps({**told, "models": [shelf.as_json() for shelf in shelves]}, indent=2))
+    else:
+        console().print(shelf_table(told, shelves))
+
+
+@cli.command("serve-model")
+@click.argument("model_path", metavar="[MODEL]", default="artifact:smollm2-135m-instruct")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen at; others need --api-key-env.")
+@click.option("--port", default=8080, show_default=True, type=click.IntRange(0, 65535), help="0 takes a free one.")
+@click.option("--name", default="", help="What callers call the model. By default, the file's name.")
+@click.option("--threads", default=0, type=click.IntRange(0), help="Requests answered at once. 0: the idle cores.")
+@click.option("--context-tokens", default=2048, show_default=True, type=click.IntRange(256), help="Prompt and reply.")
+@click.option("--queue", default=64, show_default=True, type=click.IntRange(0), help="Requests that may wait.")
+@click.option("--api-key-env", default="", help="Environment variable with the key that callers must send.")
+@click.option("--json", "as_json", is_flag=True, help="Print the address as one JSON object.")
+def serve_model(
+    model_path: str,
+    host: str,
+    port: int,
+    name: str,
+    threads: int,
+    context_tokens: int,
+    queue: int,
+    api_key_env: str,
+    as_json: bool,
+) -> None:
+    """Serve MODEL, a GGUF file or artifact:NAME, to OpenAI clients on this machine.
+
+    It runs until Ctrl-C, then ends what is under way.
+    """
+    import asyncio
+
+    from proofset.artifacts import locate
+    from proofset.models.local import LocalChat
+    from proofset.models.serving import Service, door_key, serve
+    from proofset.speakers import Model
+
+    path, key = locate(model_path, Path()), door_key(host, api_key_env)
+
+    def ready(base_url: str) -> None:
+        told = json.dumps({"base_url": base_url, "model": name or path.stem})
+        click.echo(told if as_json else f"serving {name or path.stem} at {base_url}")
+
+    async def work() -> None:
+        settings = Model(threads=threads, slots=max(8, threads), context_tokens=context_tokens)
+        model = LocalChat(settings, path)
+        try:
+            service = Service(model, name=name or path.stem, queue=queue, key=key)
+            await serve(service, host=host, port=port, ready=ready, stopping=_say_stopping)
+        finally:
+            await model.close()
+
+    asyncio.run(work())
+
+
+def _say_stopping(still_open: int) -> None:
+    click.echo(f"stopping; requests still to be answered: {still_open}", err=True)
+
+
+def _walk(study_file: Path, runs: Path, verb: str, budget_usd: str, *, as_json: bool) -> None:
     """Take the study in ``study_file`` as far as ``verb``, with a live view on the way."""
     from proofset import pipeline
     from proofset.config import Study
-    from proofset.terminal import LiveView
+    from proofset.liveview import LiveView
 
     with LiveView() as view:
-        run = pipeline.run(study_file, runs, verb=verb, watch=view.event, announce=view.verb)
+        run = pipeline.run(
+            study_file,
+            runs,
+            verb=verb,
+            budget_usd=budget_usd,
+            watch=view.event,
+            announce=view.verb,
+            gauge=view.gauge,
+            notice=view.notice,
+        )
     if not view.verbs and not as_json:
         click.echo(f"{verb}: nothing to do, all is done", err=True)
     _print_findings(Study.read(study_file), run, verb, as_json=as_json)
@@ -170,9 +261,8 @@ def _print_findings(study: Study, run: Run, verb: str, *, as_json: bool) -> None
     from proofset.reporting import story, terminal
     from proofset.terminal import console
 
-    found = story.findings(study, run.events)
     if as_json:
-        plain = story.as_json(found)
+        plain = story.as_json(story.findings(study, run.events))
         click.echo(json.dumps({"run": str(run.folder), **_part(plain, verb)}, indent=2, ensure_ascii=False))
         return
     console().print(terminal.summary(study, run.events))

@@ -7,14 +7,14 @@ written explicitly wins. Secrets are named by environment variable, never stored
 from __future__ import annotations
 
 import tomllib
-from decimal import Decimal, InvalidOperation
 from math import inf
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from proofset.errors import ConfigError
+from proofset.speakers import Budget, Model, Sampling, Section
 
 Effort = Literal["quick", "standard", "thorough"]
 
@@ -24,12 +24,6 @@ EFFORT: dict[Effort, dict[str, dict[str, int]]] = {
     "thorough": {"synthesize": {"quota": 1000, "max_briefs": 4000}, "train": {"seeds": 10}, "measure": {"draws": 400}},
 }
 """What each effort sets where the study says nothing."""
-
-
-class Section(BaseModel):
-    """A part of the study. Unknown keys are errors: a misspelt budget must not be silently unlimited."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
 class Ingest(Section):
@@ -85,48 +79,6 @@ class Ground(Section):
     """File with columns ``subject``, ``relation``, ``object``: the graph around the slices."""
 
 
-class Model(Section):
-    """Who speaks. ``local`` runs llama.cpp in this process; ``chat`` calls an OpenAI-compatible server."""
-
-    engine: str = "local"
-    """Model plugin: local, chat, or your own."""
-    path: str = "artifact:smollm2-135m-instruct"
-    """GGUF file for the local engine, relative to the study file, or ``artifact:NAME``."""
-    threads: int = Field(0, ge=0)
-    """Threads of the local engine. 0: the cores that are idle when it starts."""
-    slots: int = Field(8, ge=1)
-    """Calls in flight at most: connections to a server, or engines of the local model."""
-    context_tokens: int = Field(1536, ge=256)
-    """Context of the local engine: prompt and reply together."""
-    base_url: str = ""
-    """Server for the chat engine, for example ``http://127.0.0.1:8000/v1``."""
-    model: str = ""
-    """Model name that the server knows."""
-    api_key_env: str = ""
-    """Environment variable that holds the key. The key itself is never stored."""
-    timeout_s: float = Field(120.0, gt=0)
-    """Seconds to wait for one reply from a server."""
-    usd_per_million_input: str = ""
-    """Price of a million input tokens, as a decimal string. Empty: unpriced, and the run refuses such a server."""
-    usd_per_million_output: str = ""
-    """Price of a million output tokens, as a decimal string."""
-
-
-class Sampling(Section):
-    """How the generator draws words."""
-
-    temperature: float = Field(0.8, ge=0)
-    """Softmax temperature; 0 is greedy."""
-    top_p: float = Field(0.95, gt=0, le=1)
-    """Nucleus: smallest set of tokens with this probability."""
-    top_k: int = Field(50, ge=1)
-    """Only the k most probable tokens; without it a small model drifts into number soup."""
-    min_p: float = Field(0.05, ge=0, le=1)
-    """Tokens below this fraction of the best one's probability are out."""
-    max_tokens: int = Field(64, ge=1)
-    """Longest candidate in tokens; a candidate cut here is refused as truncated."""
-
-
 class Gates(Section):
     """The cheap judges: their thresholds."""
 
@@ -151,6 +103,23 @@ class Critic(Section):
     """Smallest probability of the asked label against its strongest rival, pooled over the views, that is accepted."""
     min_fault_recall: float = Field(0.0, ge=0, le=1)
     """Share of planted wrong labels the critic must refuse (lower bound) before it may start. 0: report only."""
+    views: tuple[Literal["meaning", "characters"], ...] = ("meaning", "characters")
+    """Weak judges whose opinions are pooled; without any, the critic is the model alone."""
+    model: Model | None = None
+    """A second language model that reads every candidate which the cheap judges let through. None: none does."""
+    rubric: str = "It reads like a real {title}, it belongs there and nowhere else, and it says nothing impossible."
+    """What the critic model is to hold a candidate against; ``{title}`` and ``{label}`` are filled in."""
+    max_tokens: int = Field(200, ge=16)
+    """Longest verdict of the critic model, in tokens."""
+
+    @field_validator("rubric")
+    @classmethod
+    def _can_be_filled_in(cls, given: str) -> str:
+        try:
+            given.format(title="", label="")
+        except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+            raise ValueError("only {title} and {label} can be filled in") from error
+        return given
 
 
 class Synthesize(Section):
@@ -172,12 +141,13 @@ class Synthesize(Section):
     """Briefs an edge slice may use up before it is given up."""
     patience: int = Field(96, ge=1)
     """Refusals in a row after which a slice is given up."""
-    window: int = Field(8, ge=1)
-    """Briefs of one slice in flight. Brief k is opened by the closing of brief k - window, whatever arrives when."""
+    window: int = Field(0, ge=0)
+    """Briefs of one slice in flight. Brief k is opened by the closing of brief k - window, whatever arrives when.
+    0: 8 for an engine in this process, four for each slot of a server."""
     companions: float = Field(0.5, ge=0, le=1)
     """Quota of each edge slice's most confusable neighbour, as a share: text for the edge alone takes from the rest."""
-    budget_usd: str = ""
-    """Cap on the money of this verb, as a decimal string; no brief is opened beyond it. Empty: no cap."""
+    budget: Budget = Field(default_factory=Budget)
+    """Caps on what this verb may use up."""
     anchors: int = Field(8, ge=1)
     """Organic records shown in a brief."""
     prompts_per_slice: int = Field(8, ge=1)
@@ -191,16 +161,18 @@ class Synthesize(Section):
     topics: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     """Kinds of text that a label is known to have; each prompt of its slice asks for the next one, by ``{topic}``."""
 
-    @field_validator("budget_usd")
+    @model_validator(mode="before")
     @classmethod
-    def _is_money(cls, given: str) -> str:
-        try:
-            sound = not given or (Decimal(given) >= 0 and Decimal(given).is_finite())
-        except InvalidOperation:
-            sound = False
-        if not sound:
-            raise ValueError(f"{given!r} is no amount of money; write for example '2.50'")
-        return given
+    def _moved(cls, data: Any) -> Any:
+        if isinstance(data, dict) and "budget_usd" in data:
+            raise ValueError('budget_usd has moved: write [synthesize.budget] and usd = "…" under it')
+        return data
+
+    @property
+    def briefs_in_flight(self) -> int:
+        """The window, with 0 resolved: it depends on the study alone, never on the machine."""
+        served = 4 * self.model.slots if self.model.base_url else 0
+        return self.window or max(8, served)
 
     @model_validator(mode="after")
     def _check_headings(self) -> Self:
@@ -320,6 +292,12 @@ class Study(Section):
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
             raise ConfigError(f"{path}: cannot be read as TOML: {error}", hint="check the syntax there") from error
         return cls.parse(data, place=str(path))
+
+    def with_budget(self, usd: str) -> Self:
+        """The study with another cap on its money. Raises ConfigError for what is no amount."""
+        data = self.model_dump()
+        data["synthesize"]["budget"]["usd"] = usd
+        return self.parse(data, place="--budget-usd")
 
     @classmethod
     def parse(cls, data: dict[str, Any], *, place: str = "study") -> Self:

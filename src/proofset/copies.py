@@ -4,12 +4,10 @@ Two texts are *exact copies* when their normal forms are equal, and *near-copies
 sets of word pairs reaches a threshold: ``|A ∩ B| / |A ∪ B|`` (Broder 1997). Word pairs and not words, so that a text
 with the same words in another order is not a copy; pairs and not longer runs, because short texts have few of them.
 
-The index is an inverted one with *prefix filtering* (Chaudhuri, Ganti and Kaushik 2006; Bayardo, Ma and Srikant 2007).
-Put the shingles of every text into one order, rarest first. Two sets with similarity t must then share one of their
-first ``n - ceil(t n) + 1`` shingles, so only these are posted and looked up; sizes and places rule out most of what is
-left (Xiao et al. 2008). Nothing is missed, nothing is estimated, common word pairs are hardly touched, and 100,000
-short texts take seconds. MinHash would be the choice for long documents by the million; on texts of ten words its
-estimate is off by more than the thresholds that people choose between.
+The index is an inverted one (``copytiers.py``): its newest texts with *prefix filtering* (Chaudhuri, Ganti and Kaushik
+2006; Bayardo, Ma and Srikant 2007; Xiao et al. 2008), all others in arrays, a few hundred bytes a text. Nothing is
+missed and nothing is estimated. MinHash would be the choice for long documents by the million; on texts of ten words
+its estimate is off by more than the thresholds that people choose between.
 
 When it lies: a paraphrase is not a near-copy here, and a language written without spaces is one long word, for which
 only exact copies are found.
@@ -17,21 +15,23 @@ only exact copies are found.
 
 from __future__ import annotations
 
-import math
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache, partial
 from hashlib import blake2b
 from itertools import pairwise
 
+from proofset.copytiers import FrozenTier, Skip, YoungTier, nobody
 from proofset.errors import InputError
 from proofset.nouns.record import normal_form
 
-SMALLEST_ORDER = 64
-"""Entries from which the order of shingles is taken anew whenever the index has doubled."""
+REMEMBERED = 1024
+"""Texts whose word pairs are kept for a while: several indexes are asked about each candidate, one after the other."""
 
-ROUNDING = 1e-9
-"""Keeps ``0.6 * 5`` from asking for 4 shared shingles where 3 are enough."""
+LARGEST = 16_384
+"""Entries from which a frozen tier is left as it is: joining two takes several times their room for a moment."""
+YOUNG = 1024
+"""Entries of the young tier from which it is frozen."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +45,7 @@ class Match:
     """Whether the normal forms are equal; a similarity of 1 alone only says that the word pairs are."""
 
 
+@lru_cache(maxsize=REMEMBERED)
 def shingles(text: str) -> frozenset[int]:
     """The word pairs of a text's normal form as signed 64-bit hashes, equal in every process and on every machine.
 
@@ -67,12 +68,6 @@ def _hash64(text: str) -> int:
     return int.from_bytes(digest, "little", signed=True)
 
 
-def jaccard(first: frozenset[int], second: frozenset[int]) -> float:
-    """Shared shingles over all shingles, in [0, 1]; 0 when both sets are empty."""
-    shared = len(first & second)
-    return shared / (len(first) + len(second) - shared) if shared else 0.0
-
-
 class CopyIndex:
     """Texts, or only their hashes, that can be asked for the best copy of another text."""
 
@@ -82,11 +77,9 @@ class CopyIndex:
             raise InputError(f"near-copy similarity {similarity} is not in (0, 1]", hint="0.5 to 0.8 is usual")
         self.similarity = similarity
         self._keys: list[str] = []
-        self._sets: list[frozenset[int]] = []
         self._exact: dict[int, int] = {}
-        self._postings: dict[int, dict[tuple[int, int], list[int]]] = {}
-        self._order: dict[int, int] = {}
-        self._ordered_at = -1
+        self._frozen: list[FrozenTier] = []
+        self._young = YoungTier(similarity, 0)
 
     def __len__(self) -> int:
         """How many texts are indexed."""
@@ -98,62 +91,42 @@ class CopyIndex:
 
     def add_shingles(self, key: str, shingles: Iterable[int], text_hash: int) -> None:
         """Index a text of which only the hashes are known, as for held-out records."""
-        entry = len(self._keys)
+        self._exact.setdefault(text_hash, len(self._keys))
         self._keys.append(key)
-        self._sets.append(frozenset(shingles))
-        self._exact.setdefault(text_hash, entry)
-        if self._ordered_at >= 0:
-            self._post(entry)
+        self._young.add(frozenset(shingles))
+        if len(self._young) >= YOUNG:
+            self._freeze()
 
     def match(self, text: str) -> Match | None:
         """The best match at or above the similarity; of equally good ones, the first added."""
         if (entry := self._exact.get(text_hash(text))) is not None:
             return Match(key=self._keys[entry], similarity=1.0, exact=True)
-        if self._ordered_at < 0 or len(self) >= max(2 * self._ordered_at, SMALLEST_ORDER):
-            self._reorder(Counter(shingle for known in self._sets for shingle in known))
-        wanted = shingles(text)
-        best, found, seen = self.similarity, -1, set[int]()
-        ordered = self._ordered(wanted)
-        for place in range(len(ordered)):
-            if len(ordered) - place < best * len(ordered) - ROUNDING:
-                break
-            fresh = self._posted(ordered, place, best) - seen
-            seen |= fresh
-            for entry in fresh:
-                similarity = jaccard(wanted, self._sets[entry])
-                if similarity > best or (similarity == best and (found < 0 or entry < found)):
-                    best, found = similarity, entry
-        return Match(key=self._keys[found], similarity=best, exact=False) if found >= 0 else None
+        found = max(self.near(shingles(text)), key=lambda near: (near[1], -near[0]), default=None)
+        return None if found is None else Match(key=self._keys[found[0]], similarity=found[1], exact=False)
 
-    def _reorder(self, counts: dict[int, int]) -> None:
-        """Fix the order of shingles, rarest first, and post every entry anew. Any order is exact; this one is fast."""
-        self._order, self._ordered_at, self._postings = counts, len(self), {}
-        for entry in range(len(self)):
-            self._post(entry)
+    def near(self, wanted: frozenset[int], skip: Skip = nobody) -> Iterator[tuple[int, float]]:
+        """Every entry (0 for the first added) whose similarity to a set of shingles reaches the index's, with it.
 
-    def _ordered(self, shingles: frozenset[int]) -> list[int]:
-        """Rarest first; shingles that the order does not know count as rarest."""
-        order = self._order
-        return sorted(shingles, key=lambda shingle: (order.get(shingle, 0), shingle))
-
-    def _post(self, entry: int) -> None:
-        """Post an entry under its rarest shingles, one of which every near-copy must share."""
-        size = len(self._sets[entry])
-        prefix = size - math.ceil(self.similarity * size - ROUNDING) + 1
-        for place, shingle in enumerate(self._ordered(self._sets[entry])[:prefix]):
-            self._postings.setdefault(shingle, {}).setdefault((size, size - place), []).append(entry)
-
-    def _posted(self, ordered: list[int], place: int, floor: float) -> set[int]:
-        """Entries that share the shingle at ``place`` and have enough shingles left to reach the similarity ``floor``.
-
-        Sets of n and m shingles reach it when they share at least ``(n + m) * floor / (1 + floor)``.
+        Entries that ``skip`` says true of are passed over.
         """
-        left, size, share = len(ordered) - place, len(ordered), floor / (1.0 + floor)
-        found = set[int]()
-        for (other_size, other_left), entries in self._postings.get(ordered[place], {}).items():
-            if min(left, other_left) >= share * (size + other_size) - ROUNDING:
-                found.update(entries)
-        return found
+        tiers: list[FrozenTier | YoungTier] = [*self._frozen, self._young]
+        for tier in tiers:
+            if len(tier):
+                yield from tier.near(wanted, skip)
+
+    def _freeze(self) -> None:
+        """The young tier becomes a frozen one, and frozen ones of like size one: there are never more than a few."""
+        self._frozen.append(FrozenTier.of(self.similarity, self._young.first, self._young.sets))
+        self._young = YoungTier(self.similarity, len(self))
+        while len(self._frozen) > 1 and len(self._frozen[-2]) <= min(4 * len(self._frozen[-1]), LARGEST):
+            later = self._frozen.pop()
+            self._frozen.append(self._frozen.pop().joined(later))
+
+
+def shares_run(text: str, other: str, n_words: int) -> bool:
+    """Whether two normal forms share a run of ``n_words`` words, at least 1: much cheaper than how long a run is."""
+    words, there = text.split(" "), f" {other} "
+    return any(f" {' '.join(words[at : at + n_words])} " in there for at in range(len(words) - n_words + 1))
 
 
 def longest_shared_run(text: str, other: str) -> int:
@@ -179,28 +152,22 @@ def groups(texts: Sequence[str], similarity: float) -> list[int]:
     """
     index = CopyIndex(similarity)
     sets = [shingles(text) for text in texts]
-    index._reorder(Counter(shingle for known in sets for shingle in known))
     parents = list(range(len(texts)))
     for number, (text, known) in enumerate(zip(texts, sets, strict=True)):
         fingerprint = text_hash(text)
         twin = index._exact.get(fingerprint)
-        if twin is None:
-            _join_near(number, known, index, parents)
-        else:
+        if twin is not None:
             parents[_root(number, parents)] = _root(twin, parents)
+        else:
+            mine = partial(_same_group, number, parents)
+            for entry, _ in index.near(known, skip=mine):
+                parents[_root(number, parents)] = _root(entry, parents)
         index.add_shingles("", known if twin is None else frozenset(), fingerprint)
     return _numbered([_root(number, parents) for number in range(len(texts))])
 
 
-def _join_near(number: int, known: frozenset[int], index: CopyIndex, parents: list[int]) -> None:
-    ordered, seen = index._ordered(known), set[int]()
-    for place in range(len(ordered) - math.ceil(index.similarity * len(ordered) - ROUNDING) + 1 if ordered else 0):
-        fresh = index._posted(ordered, place, index.similarity) - seen
-        seen |= fresh
-        for entry in fresh:
-            mine, theirs = _root(number, parents), _root(entry, parents)
-            if mine != theirs and jaccard(known, index._sets[entry]) >= index.similarity:
-                parents[mine] = theirs
+def _same_group(number: int, parents: list[int], other: int) -> bool:
+    return _root(number, parents) == _root(other, parents)
 
 
 def _root(number: int, parents: list[int]) -> int:

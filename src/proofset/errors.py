@@ -14,13 +14,16 @@ look at the run folder.
     │  ├─ ModelRefused
     │  └─ ReplyUnreadable
     ├─ BudgetError (RuntimeError)
-    │  └─ UnpricedModel
-    └─ RunError (RuntimeError)
-       ├─ RunLocked
-       ├─ RunUnwritable
-       ├─ RunMismatch
-       ├─ LogCorrupt
-       └─ RunFromNewerVersion
+    │  ├─ UnpricedModel
+    │  └─ BudgetSpent
+    ├─ RunError (RuntimeError)
+    │  ├─ RunLocked
+    │  ├─ RunUnwritable
+    │  ├─ RunMismatch
+    │  ├─ LogCorrupt
+    │  ├─ StoreDamaged
+    │  └─ RunFromNewerVersion
+    └─ MissingExtra (ImportError)
 
 Every error carries a one-line ``hint`` that says what to do next; the command line prints both.
 """
@@ -71,6 +74,9 @@ class LeakageError(InputError):
 class ModelError(ProofsetError, RuntimeError):
     """A model did not give a usable reply."""
 
+    status: int | None = None
+    """HTTP status of the answer; None where there was none."""
+
 
 class ModelUnavailable(ModelError):
     """No answer: not reachable, over its limits, or not loaded. May work later."""
@@ -78,6 +84,8 @@ class ModelUnavailable(ModelError):
     retryable = True
     retry_after_s: float | None = None
     """Seconds the server asked to wait; None when it did not say."""
+    overloaded: bool = False
+    """Whether the server said that it gets too much (429), and not that it failed."""
 
 
 class ModelRefused(ModelError):
@@ -85,7 +93,11 @@ class ModelRefused(ModelError):
 
 
 class ReplyUnreadable(ModelError):
-    """An answer came, but not in the shape that was asked for."""
+    """An answer came, but not in the shape that was asked for. It was probably billed."""
+
+    retryable = True
+    raw: bytes = b""
+    """What came instead."""
 
 
 class BudgetError(ProofsetError, RuntimeError):
@@ -94,6 +106,10 @@ class BudgetError(ProofsetError, RuntimeError):
 
 class UnpricedModel(BudgetError):
     """A model without a price; proofset never books it as $0."""
+
+
+class BudgetSpent(BudgetError):
+    """The cap cannot pay for the next call. The loop catches it and stops there, as an expected end."""
 
 
 class RunError(ProofsetError, RuntimeError):
@@ -116,5 +132,13 @@ class LogCorrupt(RunError):
     """A line of the event log, other than a torn last one, is damaged."""
 
 
+class StoreDamaged(RunError):
+    """The store of model replies cannot be read, or holds a reply that is not what was put in."""
+
+
 class RunFromNewerVersion(RunError):
     """The run was written by a newer proofset than this one."""
+
+
+class MissingExtra(ProofsetError, ImportError):
+    """A part of proofset whose packages are not installed; the hint is the command that installs them."""

@@ -34,6 +34,7 @@ from proofset.assembly import (
     nearness,
     organic,
     require_critic,
+    require_sealed,
     run_loops,
     sealed_index,
     trainer,
@@ -43,7 +44,6 @@ from proofset.auditing import ingest as ingesting
 from proofset.config import Study
 from proofset.costing.ledger import statement
 from proofset.costing.prices import check_priced
-from proofset.errors import LeakageError
 from proofset.grounding import graph, index
 from proofset.measuring.diversity import compare_diversity
 from proofset.measuring.leakage import internal_copy_share, near_copy_share
@@ -61,12 +61,13 @@ from proofset.nouns.event import (
     Trained,
 )
 from proofset.nouns.evidence import Fact, Passage
-from proofset.nouns.record import Corpus, HeldOut, normal_form
-from proofset.nouns.result import Gain, Usage
+from proofset.nouns.record import Corpus
+from proofset.nouns.result import Gain, Standing, Usage
 from proofset.nouns.slice import Deficit
 from proofset.reporting import html
 from proofset.runs import tables
 from proofset.runs.folder import Run
+from proofset.speaking import CRITIC
 from proofset.synthesizing.brief import quotas
 from proofset.synthesizing.calibration import trial
 from proofset.synthesizing.gates import Cascade
@@ -168,6 +169,8 @@ def synthesize(walk: Walk, outputs: list[str]) -> None:
     """Evidence → Briefs → Candidates → Verdicts → Corpus: the adversarial loop, until the quotas are met."""
     settings, known = walk.study.synthesize, organic(walk)
     check_priced(settings.model)
+    if settings.critic.model is not None:
+        check_priced(settings.critic.model, CRITIC)
     student = json.loads(walk.run.path("tables/student.json").read_text(encoding="utf-8"))
     deficits = [event.deficit for event in walk.run.since("audit") if isinstance(event, DeficitRanked)]
     edge = frozenset(each.slice for each in deficits if each.edge)
@@ -266,7 +269,7 @@ def checkpoint(arm: str, seed: int) -> str:
 def prove(walk: Walk, outputs: list[str]) -> None:
     """Checkpoints and HeldOut → Gains: paired, with intervals, and one plain claim an arm."""
     heldout = tuple(tables.read_heldout(walk.run.path(HELDOUT)))
-    _require_sealed(walk, heldout)
+    require_sealed(walk, heldout)
     vectors = walk.encoder.encode([item.text for item in heldout])
     truth = [str(item.label) for item in heldout]
     trained = [event.arm for event in walk.run.since("train") if isinstance(event, Trained)]
@@ -293,18 +296,6 @@ def _predictions(walk: Walk, arm: str, vectors: NDArray[np.float32]) -> gain.Pre
     spoken = np.stack([head.predict(vectors) for head in heads])
     probabilities = mixture.leaned(spoken, heads[0].classes, edge_slices(walk), offsets[arm])
     return gain.Predictions(arm=arm, probabilities=probabilities, classes=heads[0].classes)
-
-
-def _require_sealed(walk: Walk, heldout: tuple[HeldOut, ...]) -> None:
-    """Stop when a held-out text stands among what the arms trained on."""
-    trained_on = {normal_form(text) for rows in additions(walk).values() for text, _, _ in rows}
-    trained_on |= {normal_form(record.text) for record in tables.read_records(walk.run.path(RECORDS))}
-    leaked = [item.id for item in heldout if normal_form(item.text) in trained_on]
-    if leaked:
-        raise LeakageError(
-            f"{len(leaked)} held-out records stand in the training data, the first is {leaked[0]}",
-            hint="remove them from passages and corpus, and run again",
-        )
 
 
 def report(walk: Walk, outputs: list[str]) -> None:
@@ -371,17 +362,22 @@ def run(
     runs: Path = Path("runs"),
     *,
     verb: str = "report",
+    budget_usd: str = "",
     watch: Callable[[Event], None] = nothing,
     announce: Callable[[str], None] = nothing,
+    gauge: Callable[[Callable[[], Standing]], None] = nothing,
+    notice: Callable[[str], None] = nothing,
 ) -> Run:
     """Take the study in ``study_file`` as far as ``verb``, in the folder ``runs/<name>``; the Run is for reading.
 
-    ``watch`` is called with every event as it is logged, ``announce`` with the name of every verb as it begins.
+    ``budget_usd`` stands in for the study's own; the four callables are those of a Walk.
     """
     study = Study.read(study_file)
+    if budget_usd:
+        study = study.with_budget(budget_usd)
     text = study_file.read_text(encoding="utf-8")
     with Run.open(runs / study.name, study.model_dump(mode="json"), text) as opened:
-        perform(Walk(opened, study, study_file.resolve().parent, watch, announce), verb)
+        perform(Walk(opened, study, study_file.resolve().parent, watch, announce, gauge, notice), verb)
     return opened
 
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from proofset.errors import ConfigError
 from proofset.nouns.candidate import Brief, Candidate, Verdict
+from proofset.nouns.record import Message
 from proofset.nouns.result import Usage
 
 if TYPE_CHECKING:
@@ -45,40 +46,96 @@ class Reader(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Purpose:
+    """What a call is made for: the stage, slice and brief that its cost is booked on."""
+
+    stage: str = ""
+    slice: str = ""
+    brief_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """One token of a reply with its log probability (nats), and the most probable ones in its place."""
+
+    text: str
+    logprob: float
+    top: tuple[tuple[str, float], ...] = ()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
     """One call to a model: a prompt to continue, or messages to answer."""
 
-    prompt: str
+    prompt: str = ""
+    """Text to continue; empty where there are messages."""
+    messages: tuple[Message, ...] = ()
+    """Turns to answer, a system prompt first where there is one."""
     max_tokens: int
     temperature: float
-    top_p: float
-    top_k: int
-    min_p: float
-    seed: int
+    top_p: float = 1.0
+    top_k: int = 0
+    """Only the k most probable tokens; 0 for all."""
+    min_p: float = 0.0
+    seed: int = 0
     stop: tuple[str, ...] = ()
+    n: int = 1
+    """Replies wanted; those after the first are in ``Reply.others``."""
+    schema: str = ""
+    """JSON Schema, as JSON text, that the reply must satisfy; empty for free text."""
+    logprobs: int = 0
+    """Most probable tokens to report at each place; 0 for none."""
+    reasoning: str = ""
+    """How long a reasoning model should think: low, medium, high or the provider's own word; empty: its default."""
+    sample: int = 0
+    """Tells otherwise equal requests apart: each sample has a reply, and a place in the store, of its own."""
     shared_chars: int = 0
     """Leading characters of the prompt that sibling requests share; an engine may keep their cache."""
+    purpose: Purpose = Purpose()
+    """For the books; nothing of it is sent."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """One of the texts that came back, and why it ended."""
+
+    text: str
+    finish: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """What a model said, why it stopped ("stop" or "length"), and what that consumed."""
+    """What a model said, why it stopped, and what that consumed."""
 
     text: str
     finish: str
+    """"stop", "length" when it was cut off, "content_filter" when the provider withheld it, "tool_calls"."""
     usage: Usage
+    others: tuple[Choice, ...] = ()
+    """The further replies of a request with ``n`` above 1."""
+    reasoning: str = ""
+    """What a reasoning model thought, where the server tells."""
+    logprobs: tuple[Token, ...] = ()
+    """The reply token by token, where it was asked for and the server tells."""
+    raw: bytes = b""
+    """The server's whole answer; the store keeps it, so that a better reading of it costs nothing."""
+    pause_s: float = 0.0
+    """Seconds for which the server has nothing left to give, by what it says of its own limits."""
 
 
 class ChatModel(Protocol):
-    """A model that answers. Raises ModelError; a retryable one means that the same request may work later."""
+    """A model that answers one attempt at a time. Raises ModelError; proofset decides what is tried again.
+
+    A model whose ``Reply.raw`` is not empty also has ``reread(raw) -> Reply``, by which stored answers are read again.
+    """
 
     name: str
     parallel: int
     """Requests it can usefully answer at once."""
 
     async def reply(self, request: Request) -> Reply:
-        """The model's answer to one request."""
+        """The model's answer to one request: one attempt, no retries."""
         ...
 
     async def close(self) -> None:
@@ -103,6 +160,16 @@ class Judge(Protocol):
 
     def judge(self, brief: Brief, candidate: Candidate) -> Verdict:
         """The verdict on ``candidate``, which was made for ``brief``."""
+        ...
+
+
+class Reviewer(Protocol):
+    """A judge that has to be waited for: a model, or a person. Several reviews are under way at once."""
+
+    name: str
+
+    async def review(self, brief: Brief, candidate: Candidate) -> Verdict:
+        """The verdict on ``candidate``, which was made for ``brief``. Raises ModelError when there is none to get."""
         ...
 
 

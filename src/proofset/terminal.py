@@ -1,25 +1,19 @@
-"""What the command line shows while it works: progress of downloads and of the loop, and the list of artifacts."""
+"""What the command line shows beside a run: downloads, the list of artifacts, and the store of replies."""
 
 from __future__ import annotations
 
-import sys
-import time
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from rich.console import Console, Group
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TransferSpeedColumn
+from rich.table import Table
 from rich.text import Text
 
 from proofset.artifacts import Artifact
-from proofset.nouns.event import BriefClosed, Event, Proposed, SliceClosed
-
-REFRESH_S = 0.25
-"""Seconds between two repaints of the live line."""
-LINE_EVERY = 100
-"""Closed briefs between two lines where there is no terminal."""
+from proofset.reporting.words import count, line, money
+from proofset.runs.responses import Shelf
 
 
 def console(*, stderr: bool = False) -> Console:
@@ -39,6 +33,27 @@ def artifact_list(listing: Sequence[tuple[Artifact, bool]]) -> Group:
             Text(),
         ]
     return Group(*lines[:-1])
+
+
+def shelf_table(told: Mapping[str, Any], shelves: Sequence[Shelf]) -> Group:
+    """The store of replies, model by model; ``told`` is where it lies and what was just done to it."""
+    lines = [Text(f"The store of replies: {line(told['store'])}", style="bold")]
+    if "kept" in told:
+        lines.append(Text(f"Repaired: {count(told['kept'])} replies kept, {count(told['lost'])} were not sound."))
+    if "thrown_away" in told:
+        lines.append(Text(f"Thrown away: {count(told['thrown_away'])} replies."))
+    if not shelves:
+        return Group(*lines, Text("It is empty."))
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    table.add_column("model")  # the only one that may become narrower; its cells are cut, not wrapped
+    for name in ("replies", "MB", "paid", "used again", "saved"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for shelf in shelves:
+        table.add_row(
+            Text(line(shelf.speaker), no_wrap=True, overflow="ellipsis"), count(shelf.replies),
+            f"{shelf.megabytes:,.1f}", money(shelf.paid_usd), count(shelf.hits), money(shelf.saved_usd),
+        )  # fmt: skip
+    return Group(*lines, Text(), table)
 
 
 class FetchProgress:
@@ -64,69 +79,3 @@ class FetchProgress:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         """Stop painting."""
         self._progress.stop()
-
-
-class LiveView:
-    """One line a verb, and for the loop a line that lives: candidates, accepted, why the others were refused."""
-
-    def __init__(self) -> None:
-        """Nothing is shown before the first verb."""
-        self.verbs: list[str] = []
-        """The verbs that were not done already."""
-        self._console = console(stderr=True)
-        self._live = self._console.is_terminal
-        self._verb, self._began, self._painted = "", time.monotonic(), 0.0
-        self._proposed = self._closed = self._accepted = 0
-        self._slice = ""
-        self._refused: Counter[str] = Counter()
-
-    def verb(self, name: str) -> None:
-        """A verb begins."""
-        self._end_line()
-        self.verbs.append(name)
-        self._verb, self._began = name, time.monotonic()
-        if not self._live:
-            self._console.print(f"{name} …")
-
-    def event(self, event: Event) -> None:
-        """Something was logged."""
-        if isinstance(event, Proposed):
-            self._proposed, self._slice = self._proposed + 1, event.candidate.slice
-        elif isinstance(event, BriefClosed):
-            self._closed += 1
-            self._accepted += event.winner is not None
-            if event.winner is None:
-                self._refused[event.reason] += 1
-            self._paint()
-        elif isinstance(event, SliceClosed):
-            self._paint(force=True)
-
-    def _paint(self, *, force: bool = False) -> None:
-        now = time.monotonic()
-        if self._live and (force or now - self._painted > REFRESH_S):
-            self._painted = now
-            sys.stderr.write(f"\r\x1b[2K{self._line()[: self._console.width - 1]}")
-            sys.stderr.flush()
-        elif not self._live and not force and self._closed % LINE_EVERY == 0:
-            self._console.print(f"  {self._line()}", soft_wrap=True)
-
-    def _line(self) -> str:
-        rate = self._proposed / max(1e-9, time.monotonic() - self._began)
-        most = ", ".join(f"{reason} {count}" for reason, count in self._refused.most_common(3))
-        refused = f" · refused: {most}" if most else ""
-        return f"{self._verb} {self._slice} · {self._accepted} accepted of {self._closed} ({rate:.1f}/s){refused}"
-
-    def _end_line(self) -> None:
-        if self._live and self._verb:
-            line = self._line() if self._verb == "synthesize" else self._verb
-            seconds = time.monotonic() - self._began
-            sys.stderr.write(f"\r\x1b[2K{line[: self._console.width - 12]}  {seconds:.1f} s\n")
-            sys.stderr.flush()
-
-    def __enter__(self) -> Self:
-        """Watch."""
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
-        """Leave the cursor on a line of its own."""
-        self._end_line()

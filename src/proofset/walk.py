@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import hashlib
+import signal
 import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from proofset import artifacts
 from proofset.config import Study
-from proofset.costing.prices import priced
+from proofset.costing.prices import pricer
 from proofset.errors import ConfigError, RecordError
 from proofset.nouns.event import Event, Spent, Started
-from proofset.nouns.result import Usage
+from proofset.nouns.result import Standing, Usage
 from proofset.plugins import Encoder, Row, find
 from proofset.runs.folder import Run, stage_key
 
@@ -43,6 +44,10 @@ class Walk:
     """Called with every event after it was logged."""
     announce: Callable[[str], None] = nothing
     """Called with the name of each verb as it begins."""
+    gauge: Callable[[Callable[[], Standing]], None] = nothing
+    """Called with something to ask where the models stand, when they begin to speak."""
+    notice: Callable[[str], None] = nothing
+    """Called with what a person at the terminal should know now."""
     seconds_told: float = field(default=0.0, init=False)
     """Processor seconds of the current stage that are already in the log as somebody's usage."""
 
@@ -72,22 +77,16 @@ class Walk:
         seconds, core_seconds = time.monotonic() - wall, time.process_time() - core
         overhead = max(0.0, core_seconds - self.seconds_told)
         usage = Usage(model="this machine", stage=verb if verb != "synthesize" else "judge", core_seconds=overhead)
-        self.tell(Spent(usage=priced(usage, None, usd_per_core_hour=self.study.cost.usd_per_core_hour)))
+        self.tell(Spent(usage=pricer(None, usd_per_core_hour=self.study.cost.usd_per_core_hour)(usage)))
         self.run.finish(verb, key, seconds, core_seconds, tuple(outputs))
 
     def key(self, section: Any, *inputs: str) -> str:
         """A stage's key: its settings, the seed, and the ids of what goes in."""
         return stage_key(section, str(self.study.seed), *inputs)
 
-    def price(self, usage: Usage) -> Usage:
-        """The generator's usage with its amount and basis."""
-        return priced(usage, self.study.synthesize.model, usd_per_core_hour=self.study.cost.usd_per_core_hour)
-
-    @property
-    def spent_usd(self) -> Decimal:
-        """Money that the loop's calls have cost so far, those of abandoned attempts included."""
-        usages = (event.usage for event in self.run.events if isinstance(event, Spent))
-        return sum((usage.usd or Decimal(0) for usage in usages if usage.stage == "generate"), Decimal(0))
+    def title(self, name: str) -> str:
+        """What people call a slice."""
+        return self.study.audit.titles.get(name, name)
 
     def locate(self, reference: str) -> Path:
         """A file of the study: relative to it, or a pinned artifact."""
@@ -120,6 +119,52 @@ class Walk:
         """The study's encoder, loaded at first use."""
         made: Encoder = find("encoders", self.study.encoder)()
         return made
+
+
+@contextmanager
+def interrupted(notice: Callable[[str], None]) -> Iterator[Callable[[], bool]]:
+    """Inside, the first Ctrl-C only makes the yielded function true; the second stops as ever.
+
+    Where signals cannot be had, as in a thread of a notebook, the first one stops as ever; where whoever started this
+    process has it ignored, as ``nohup`` and ``&`` in a script do, it stays so.
+    """
+    running, seen = asyncio.get_running_loop(), []
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        yield lambda: False
+        return
+
+    def first() -> None:
+        seen.append(True)
+        running.remove_signal_handler(signal.SIGINT)
+        notice("finishing what is in flight; Ctrl-C again stops at once")
+
+    try:
+        running.add_signal_handler(signal.SIGINT, first)
+    except (NotImplementedError, RuntimeError, ValueError):
+        yield lambda: False
+        return
+    try:
+        yield lambda: bool(seen)
+    finally:
+        running.remove_signal_handler(signal.SIGINT)
+
+
+@contextmanager
+def unhurried_collector() -> Iterator[None]:
+    """Python's garbage collector looks less often, and not at what was there before: a sixth of the hot path's time.
+
+    The loop makes few cycles and keeps much; by its own measure the collector would go through all of it thousands of
+    times.
+    """
+    before = gc.get_threshold()
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+        gc.unfreeze()
 
 
 def wait_for(work: Coroutine[Any, Any, None]) -> None:

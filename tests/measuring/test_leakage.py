@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proofset.copies import jaccard, shingles
+from proofset.copies import shingles
+from proofset.copytiers import jaccard
 from proofset.measuring.leakage import internal_copy_share, near_copy_share
 
 ORGANIC = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import random
 import sys
@@ -17,11 +18,12 @@ import psutil
 import pytest
 
 from proofset import artifacts
-from proofset.config import Model
-from proofset.errors import ConfigError, ModelUnavailable, ReplyUnreadable
+from proofset.errors import ConfigError, ModelRefused, ModelUnavailable, ReplyUnreadable
 from proofset.models import local
 from proofset.models.local import LocalChat, check_gguf, idle_cores
+from proofset.nouns.record import Message
 from proofset.plugins import Reply, Request
+from proofset.speakers import Model
 
 SETTINGS = Model(threads=1, slots=1, context_tokens=320)
 
@@ -214,7 +216,7 @@ def test_engines_are_as_many_as_idle_cores_but_no_more_than_slots(llama: Path, m
 # ── with the pinned weights ─────────────────────────────────────────────────────────────────────────────────────────
 
 
-def request(head: str, opening: str, seed: int, **changes: float) -> Request:
+def request(head: str, opening: str, seed: int, **changes: Any) -> Request:
     """What a brief asks for, in few tokens, and hot enough that a trace of rounding turns into other words."""
     asked = Request(
         prompt=f"{head}- {opening}".rstrip(),
@@ -227,7 +229,7 @@ def request(head: str, opening: str, seed: int, **changes: float) -> Request:
         stop=("\n",),
         shared_chars=len(head),
     )
-    return replace(asked, **changes)  # type: ignore[arg-type]
+    return replace(asked, **changes)
 
 
 SPAM = "Text messages that were reported as spam:\n" + "".join(
@@ -363,3 +365,112 @@ def test_replies_end_at_the_stop_or_at_the_limit(model: LocalChat) -> None:
     ended = say(model, request(HAM, "Are", 1, max_tokens=60))
     assert ended.finish == "stop"
     assert "\n" not in ended.text
+
+
+# ── turns, schemas, several replies ─────────────────────────────────────────────────────────────────────────────────
+
+PERSON = {
+    "type": "object", "additionalProperties": False, "required": ["name", "age"],
+    "properties": {
+        "name": {"type": "string", "maxLength": 20}, "age": {"type": "integer", "minimum": 1, "maximum": 99},
+    },
+}  # fmt: skip
+
+
+def turns(*said: str, **changes: Any) -> Request:
+    messages = tuple(Message(("user", "assistant")[at % 2], text) for at, text in enumerate(said))
+    return replace(Request(messages=messages, max_tokens=60, temperature=1.0, seed=3), **changes)
+
+
+def test_without_a_template_turns_are_plain_text(llama: Path) -> None:
+    async def work() -> None:
+        model = LocalChat(SETTINGS, llama)
+        await model.reply(turns("Hi", "Hello!", "Bye", shared_chars=5))
+        await model.close()
+
+    asyncio.run(work())
+    assert Recorder.servers[0].prompts[-1] == "user: Hi\nassistant: Hello!\nuser: Bye\nassistant:"
+    assert Recorder.servers[0].params.n_parallel == 1
+
+
+def test_several_replies_are_several_calls_with_the_next_seeds(llama: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seeds, plain = list[int](), Recorder.handle_completions
+
+    def handle(self: Recorder, payload: dict[str, Any]) -> dict[str, Any]:
+        seeds.extend([payload["seed"]] if "seed" in payload else [])
+        return plain(self, payload)
+
+    monkeypatch.setattr(Recorder, "handle_completions", handle)
+
+    async def work() -> Reply:
+        model = LocalChat(SETTINGS, llama)
+        try:
+            await model.reply(request("", "x", 2**32 - 2, sample=1))
+            return await model.reply(request("", "x", 5, n=3))
+        finally:
+            await model.close()
+
+    reply = asyncio.run(work())
+    assert seeds == [0, 5, 6, 7]  # llama.cpp would take 2**32 - 1 for "any"
+    assert [each.text for each in reply.others] == [" yes", " yes"]
+    assert (reply.usage.input_tokens, reply.usage.cached_tokens, reply.usage.output_tokens) == (27, 12, 6)
+
+
+@pytest.mark.parametrize("schema", ["5", "[]", '"x"', "{", "true"])
+def test_a_schema_that_is_none_is_refused(llama: Path, monkeypatch: pytest.MonkeyPatch, schema: str) -> None:
+    monkeypatch.setattr(sys.modules["xllamacpp"], "json_schema_to_grammar", str, raising=False)
+
+    async def work() -> None:
+        model = LocalChat(SETTINGS, llama)
+        try:
+            with pytest.raises(ModelRefused):
+                await model.reply(request("", "x", 1, schema=schema))
+            assert (await model.reply(request("", "x", 1))).text == " yes"
+        finally:
+            await model.close()
+
+    asyncio.run(work())
+
+
+@pytest.mark.slow
+def test_turns_are_answered_in_the_models_own_template_and_always_alike(model: LocalChat) -> None:
+    system = Message("system", "Be brief.")
+    asked = replace(turns("Name a colour."), messages=(system, Message("user", "What is the capital of France?")))
+    written = (
+        "<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\nWhat is the capital of France?<|im_end|>\n"
+        "<|im_start|>assistant\n"
+    )
+    assert say(model, asked).text == say(model, replace(asked, messages=(), prompt=written)).text
+    assert "Paris" in say(model, replace(asked, temperature=0.0)).text
+    warm = turns("Tell me a story.", max_tokens=30)
+    first = say(model, warm).text
+    for between in (asked, REQUESTS[0], TOO_LONG, turns("Tell me a story.", "Once", "Go on.")):
+        if between is TOO_LONG:
+            with pytest.raises(ReplyUnreadable):
+                say(model, between)
+        else:
+            say(model, between)
+        assert say(model, warm).text == first
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(4))
+def test_a_schema_holds_whatever_is_drawn(model: LocalChat, seed: int) -> None:
+    for asked in (
+        turns("Make up a person.", schema=json.dumps(PERSON), seed=seed),
+        request("", "A person as JSON: ", seed, max_tokens=60, schema=json.dumps(PERSON), stop=(), top_k=0),
+    ):
+        reply = say(model, asked)
+        made = json.loads(reply.text)
+        assert reply.finish == "stop" and "\n" not in reply.text
+        assert set(made) == {"name", "age"} and isinstance(made["name"], str) and 1 <= made["age"] <= 99
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "schema", [{"$ref": "#/nope"}, {"type": "nonsense"}, {"type": "array", "minItems": 5, "maxItems": 2}, {"enum": []}]
+)
+def test_a_schema_that_llama_would_pass_over_is_refused(model: LocalChat, schema: dict[str, Any]) -> None:
+    asked = turns("Tell me a story.", schema=json.dumps(schema), max_tokens=20)
+    with pytest.raises(ModelRefused, match="schema"):
+        say(model, asked)

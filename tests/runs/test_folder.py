@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 
@@ -13,11 +14,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proofset.config import Cost, Section
+from proofset.config import Cost
 from proofset.errors import LogCorrupt, RunError, RunLocked, RunMismatch, RunUnwritable
 from proofset.nouns.event import BriefClosed, Event, Finished, Opened, Started
 from proofset.runs import folder as folder_module
 from proofset.runs.folder import Run, stage_key
+from proofset.runs.log import encode, replay
+from proofset.speakers import Section
 
 SETTINGS: dict[str, object] = {"name": "spam", "seed": 1, "strengths": (1.0, 3.0), "price": Decimal("0.10")}
 TOML = 'name = "späm"\r\n'
@@ -206,13 +209,17 @@ def test_beginning_with_the_same_key_goes_on_and_with_another_starts_afresh(tmp_
         assert not run.is_finished("synthesize", "k1")
 
 
-@given(st.lists(st.tuples(st.sampled_from("be"), st.sampled_from("av"), st.sampled_from("12")), max_size=12))
-def test_finished_is_what_the_log_says_last_of_a_verb(steps: list[tuple[str, str, str]]) -> None:
+@given(steps=st.lists(st.tuples(st.sampled_from("be"), st.sampled_from("av"), st.sampled_from("12")), max_size=12))
+def test_finished_is_what_the_log_says_last_of_a_verb(
+    tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, str, str]]
+) -> None:
     events: list[Event] = [
         Started(verb=verb, key=key) if step == "b" else Finished(verb=verb, key=key, seconds=0.0, core_seconds=0.0)
         for step, verb, key in steps
     ]
-    run = Run(Path(), events)
+    log = tmp_path_factory.mktemp("steps") / "events.jsonl"
+    log.write_bytes(b"".join(encode(event, datetime.now(UTC)) for event in events))
+    run = Run(log.parent, replay(log))
     for verb in "av":
         told = [(step, key) for step, of, key in steps if of == verb]
         for key in "12":

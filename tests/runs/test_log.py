@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+import tracemalloc
 import types
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -328,3 +329,166 @@ def test_sync_reaches_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     with pytest.raises(RunUnwritable):
         log.sync()
     log.close()
+
+
+# --- long logs -------------------------------------------------------------------------------------------------------
+
+
+MANY: list[Event] = [
+    Started(verb="audit", key="a1"), proposed(1), Finished(verb="audit", key="a1", seconds=1.0, core_seconds=1.0),
+    Started(verb="synthesize", key="s1"), proposed(2, "ärger 💸"), proposed(3), Started(verb="synthesize", key="s2"),
+    proposed(4), Started(verb="train", key="t1"), proposed(5, ""),
+]  # fmt: skip
+
+
+@pytest.fixture(params=["held", "read again"])
+def held(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both ways in which a log may be kept."""
+    monkeypatch.setattr(log_module, "HELD", 20_000 if request.param == "held" else 3)
+
+
+@pytest.mark.usefixtures("held")
+def test_events_are_the_sequence_that_a_list_of_them_is(tmp_path: Path) -> None:
+    events = replay(written(tmp_path / "e.jsonl", MANY))
+    assert events == MANY and events == tuple(MANY) and events == replay(tmp_path / "e.jsonl")
+    assert events != MANY[:-1] and events != [*MANY[:-1], proposed(6)] and events != "events" and events != 3
+    assert len(events) == len(MANY) and bool(events)
+    assert list(events) == list(events) == MANY, "as often as one likes"
+    assert [events[n] for n in (0, 4, -1, -10)] == [MANY[n] for n in (0, 4, -1, -10)]
+    assert [events[2:5], events[::-3], events[7:], events[20:]] == [MANY[2:5], MANY[::-3], MANY[7:], []]
+    assert list(reversed(events)) == MANY[::-1]
+    assert (MANY[4] in events, proposed(77) in events) == (True, False)
+    assert (events.index(MANY[3]), events.count(MANY[3])) == (3, 1)
+    with pytest.raises(IndexError):
+        events[10]
+    first, second = iter(events), iter(events)
+    assert [next(first), next(first), next(second), next(first)] == [MANY[0], MANY[1], MANY[0], MANY[2]]
+
+
+@pytest.mark.usefixtures("held")
+def test_what_is_appended_is_there_at_once_and_each_place_is_kept(tmp_path: Path) -> None:
+    log = Log(tmp_path / "e.jsonl")
+    for n, event in enumerate(MANY, start=1):
+        log.append(event)
+        assert len(log.events) == n and log.events[-1] == event and list(log.events) == MANY[:n]
+    assert log.events.size == (tmp_path / "e.jsonl").stat().st_size
+    assert list(log.events.steps("audit")) == list(replay(log.path).steps("audit"))
+    log.close()
+    places = {place.number: event for verb in ("audit", "synthesize") for place, event in log.events.steps(verb)}
+    assert places == {n: MANY[n - 1] for n in (1, 3, 4, 7)}
+    assert [event for _, event in log.events.steps("synthesize")] == [MANY[6], MANY[3]], "the last one first"
+    assert list(log.events.steps("prove")) == []
+    for verb in ("audit", "synthesize", "train"):
+        for place, _ in log.events.steps(verb):
+            assert list(log.events.since(place)) == MANY[place.number :]
+
+
+@pytest.mark.usefixtures("held")
+def test_a_reader_of_a_growing_log_sees_what_was_whole_when_it_looked(tmp_path: Path) -> None:
+    log = Log(written(tmp_path / "e.jsonl", MANY))
+    reading = replay(log.path)
+    half = iter(reading)
+    next(half)
+    log.append(proposed(50))
+    with log.path.open("ab") as file:
+        file.write(b'{"kind":"Star')
+    assert reading == MANY and [MANY[0], *half] == MANY
+    assert replay(log.path) == [*MANY, proposed(50)]
+    log.close()
+
+
+@given(
+    events=st.lists(st.one_of(*map(anything_of, KINDS.values())), min_size=1, max_size=8), most=st.sampled_from([0, 2])
+)
+def test_a_long_log_gives_back_exactly_what_a_short_one_does(events: list[Event], most: int) -> None:
+    with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        path = written(Path(folder) / "events.jsonl", events)
+        short = repr(list(replay(path)))
+        patch.setattr(log_module, "HELD", most)
+        assert repr(list(replay(path))) == short == repr(events)
+
+
+@given(st.one_of(*map(anything_of, KINDS.values())))
+def test_the_quick_way_reads_what_the_careful_one_reads(event: Event) -> None:
+    line = encode(event, NOW)
+    quick = log_module._quickly(line)
+    assert quick is not None, "every line that we write takes the quick way"
+    parsed = log_module._parsed(line)
+    assert parsed is not None
+    assert repr(quick) == repr(log_module._decoded(parsed, Path("e"), 1))
+
+
+@given(st.one_of(*map(anything_of, KINDS.values())), st.data())
+def test_the_quick_way_takes_no_line_that_the_careful_one_refuses(event: Event, data: st.DataObject) -> None:
+    line = bytearray(encode(event, NOW))
+    at = data.draw(st.integers(0, len(line) - 1))
+    line[at : at + data.draw(st.integers(0, 2))] = data.draw(
+        st.sampled_from([b"", b"}", b"},{", b'"', b"0", b"\\", b"n"])
+    )
+    if (quick := log_module._quickly(bytes(line))) is not None:
+        parsed = log_module._parsed(bytes(line))
+        assert parsed is not None
+        assert repr(quick) == repr(log_module._decoded(parsed, Path("e"), 1))
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b'{"kind":"Started","v":1,"at":"x","verb":"a","key":"b"},{"verb":"c","key":"d"}\n',
+        b'{"kind":"Started","v":1,"at":"x","verb":"a","key":"b"}',
+        b'{"kind":"Started","v":2,"at":"x","verb":"a","key":"b"}\n',
+        b'{"kind":"Dreamt","v":1,"at":"x","verb":"a","key":"b"}\n',
+        b'{"v":1,"kind":"Started","at":"x","verb":"a","key":"b"}\n',
+        b'{"kind":"Started","v":1,"at":"x","verb":"a","key":"b","more":1}\n',
+    ],
+)
+def test_any_other_line_takes_the_careful_way(line: bytes) -> None:
+    assert log_module._quickly(line) is None
+
+
+@pytest.mark.parametrize("place", [4, 6, 9])
+@pytest.mark.parametrize("rubbish", [b"?\n", b'{"kind":"Dreamt","v":1,"at":""}\n', b"\n"])
+def test_a_line_damaged_after_the_first_reading_is_named_with_its_number(
+    place: int, rubbish: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log_module, "HELD", 3)
+    path = written(tmp_path / "e.jsonl", MANY)
+    events = replay(path)
+    lines = path.read_bytes().splitlines(keepends=True)
+    lines[place] = rubbish.rjust(len(lines[place]))  # no byte more or less
+    path.write_bytes(b"".join(lines))
+    audited = next(at for at, _ in events.steps("audit"))
+    for part in (events, events.since(audited)):
+        with pytest.raises(LogCorrupt, match=rf"e\.jsonl:{place + 1}: ") as caught:
+            list(part)
+        assert f"first {place} lines" in caught.value.hint
+
+
+def test_a_log_that_got_shorter_under_a_reader_is_damage_and_not_a_short_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log_module, "HELD", 3)
+    path = written(tmp_path / "e.jsonl", MANY)
+    events = replay(path)
+    path.write_bytes(path.read_bytes()[:-5])
+    with pytest.raises(LogCorrupt, match=r"e\.jsonl:10: "):
+        list(events)
+
+
+def test_a_long_log_takes_no_more_memory_than_a_short_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log_module, "HELD", 2000)
+    lines = b"".join(encode(proposed(n, "a text of some length " * 5), NOW) for n in range(1000))
+    path = tmp_path / "e.jsonl"
+
+    def needed(n: int) -> float:
+        path.write_bytes(lines * n)
+        tracemalloc.start()
+        try:
+            events = replay(path)
+            assert sum(1 for _ in events) == len(events) == 1000 * n
+            return tracemalloc.get_traced_memory()[1] / 1e6
+        finally:
+            tracemalloc.stop()
+
+    short, long = needed(2), needed(30)
+    assert long < 1.3 * short + 0.5, f"{short:.1f} and {long:.1f} MB"

@@ -88,7 +88,7 @@ def test_whatever_is_told_otherwise_gives_another_id(change: dict[str, Any]) -> 
 
 
 def test_what_does_not_reach_the_model_keeps_the_id() -> None:
-    plain, changed = composer(), composer(patience=3, window=2, budget_usd="5", model={"threads": 1, "slots": 2})
+    plain, changed = composer(), composer(patience=3, window=2, budget={"usd": "5"}, model={"threads": 1, "slots": 2})
     assert [plain.brief(n) for n in range(8)] == [changed.brief(n) for n in range(8)]
 
 

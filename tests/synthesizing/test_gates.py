@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 
 from proofset.config import Gates
 from proofset.copies import CopyIndex
-from proofset.nouns.candidate import Brief, Candidate, Decision, Verdict
+from proofset.nouns.candidate import Brief, Candidate, Decision
 from proofset.nouns.evidence import Anchor, Evidence
 from proofset.plugins import Judge
 from proofset.synthesizing.gates import AnchorGate, Cascade, CopyGate, FluencyGate, FormGate
 
 REASONS = {
     "truncated", "too short", "too long", "repeats itself", "duplicate", "copy of organic", "contaminated",
-    "copies an anchor", "degenerate", "off label",
+    "copies an anchor", "degenerate",
 }  # fmt: skip
 TEXT = "the quick brown fox jumps over a lazy dog while rivers run slowly past green hills and quiet towns"
 WORDS = TEXT.split()
@@ -67,15 +67,6 @@ def reason(judge: Judge, text: str, *, told: Brief | None = None, finish: str = 
     assert verdict.decision is (Decision.REJECT if verdict.reason else Decision.ACCEPT)
     assert bool(verdict.critique) == bool(verdict.reason)
     return verdict.reason
-
-
-class Agrees:
-    """A critic that likes everything."""
-
-    name = "critic"
-
-    def judge(self, brief: Brief, candidate: Candidate) -> Verdict:
-        return Verdict(judge=self.name, candidate_id=candidate.id, decision=Decision.ACCEPT)
 
 
 # ── form ────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -227,15 +218,18 @@ def first_reason(judges: list[Judge], text: str) -> str:
     return next((code for judge in judges if (code := reason(judge, text))), "")
 
 
-def test_the_cascade_asks_in_order_with_the_critic_last() -> None:
-    judges, _ = cascade().for_slice(Agrees())
-    assert [judge.name for judge in judges] == [
-        "form", "duplicate", "organic copy", "contamination", "anchor copy", "fluency", "critic",
-    ]  # fmt: skip
+def test_the_cascade_asks_in_order_and_knows_who_remembers() -> None:
+    judges, remember = cascade().for_slice()
+    names = [judge.name for judge in judges]
+    assert names == ["form", "duplicate", "organic copy", "contamination", "anchor copy", "fluency"]
+    before = {judge.name: reason(judge, sentence(77)) for judge in judges}
+    remember("c9", sentence(77))
+    changed = {judge.name for judge in judges if reason(judge, sentence(77)) != before[judge.name]}
+    assert changed == Cascade.stateful == {"duplicate"}
 
 
 def test_the_cascade_refuses_for_the_first_reason() -> None:
-    judges, remember = cascade().for_slice(Agrees())
+    judges, remember = cascade().for_slice()
     assert first_reason(judges, ORGANIC[3]) == "copy of organic"
     assert first_reason(judges, "a sealed text that nobody may ever write again") == "contaminated"
     assert first_reason(judges, sentence(77)) == ""
@@ -245,7 +239,7 @@ def test_the_cascade_refuses_for_the_first_reason() -> None:
 
 def test_each_slice_remembers_its_own() -> None:
     shared = cascade()
-    (one, remember), (other, _) = shared.for_slice(Agrees()), shared.for_slice(Agrees())
+    (one, remember), (other, _) = shared.for_slice(), shared.for_slice()
     remember("c1", sentence(78))
     assert first_reason(one, sentence(78)) == "duplicate"
     assert first_reason(other, sentence(78)) == ""
@@ -253,7 +247,7 @@ def test_each_slice_remembers_its_own() -> None:
 
 @pytest.mark.parametrize("text", HOSTILE, ids=lambda text: ascii(text)[:24])
 def test_no_text_gets_more_than_a_verdict(text: str) -> None:
-    judges, remember = cascade().for_slice(Agrees())
+    judges, remember = cascade().for_slice()
     for told in (brief(), brief("the quick", *ORGANIC[:3]), brief(text[:50], text[:500])):
         for finish in ("stop", "length", "trimmed"):
             for judge in judges:
@@ -270,4 +264,4 @@ def test_any_text_gets_a_verdict(text: str, opening: str) -> None:
         assert reason(judge, text, told=brief(opening, ORGANIC[0], text)) in REASONS | {""}
 
 
-SHARED = cascade().for_slice(Agrees())
+SHARED = cascade().for_slice()

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from decimal import Decimal
+from statistics import mean
 from typing import TypeVar
 
 import pytest
@@ -15,15 +16,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proofset.config import Synthesize
-from proofset.errors import ModelError, ModelRefused, ModelUnavailable, ReplyUnreadable
+from proofset.errors import BudgetSpent, InputError, ModelError, ModelRefused, ModelUnavailable, ReplyUnreadable
+from proofset.models.purse import NOTHING, Amount, Caps, Purse
 from proofset.models.scripted import ScriptedChat
 from proofset.nouns.candidate import Brief, Candidate, Decision, Quota, Stop, Verdict
-from proofset.nouns.event import BriefClosed, Event, Judged, Proposed, SliceClosed, Spent
+from proofset.nouns.event import BriefClosed, Event, Judged, Proposed, SliceClosed
 from proofset.nouns.evidence import Anchor, Evidence
-from proofset.nouns.result import Usage, UsageBasis
-from proofset.plugins import Reply, Request
+from proofset.plugins import Judge, Reply, Request, Reviewer
 from proofset.synthesizing.brief import Composer
-from proofset.synthesizing.loop import FAILURES_IN_A_ROW, Panel, Past, Purse, SliceLoop, synthesize, whole
+from proofset.synthesizing.loop import (
+    FAILURES_IN_A_ROW,
+    FEWEST_OPEN,
+    Panel,
+    Past,
+    SliceLoop,
+    Streak,
+    synthesize,
+    whole,
+)
 
 ANCHORS = tuple(Anchor(f"r{n}", f"organic text number {n} of the slice", "edge") for n in range(12))
 Told = TypeVar("Told", bound=Event)
@@ -76,8 +86,56 @@ def mixed(request: Request) -> str:
     return f"bad {draw.randrange(100)}" if kind < 0.4 else f"good {draw.randrange(6)}"
 
 
-def dollar(usage: Usage) -> Usage:
-    return replace(usage, usd=Decimal(1), basis=UsageBasis.OVERRIDE)
+class Broke(ScriptedChat):
+    """Can pay for so many replies and no more."""
+
+    def __init__(self, answer: Callable[[Request], str], replies: int) -> None:
+        super().__init__(answer)
+        self._left = replies
+
+    async def reply(self, request: Request) -> Reply:
+        await asyncio.sleep(0)
+        if not self._left:
+            raise BudgetSpent("the budget is used up")
+        self._left -= 1
+        return await super().reply(request)
+
+
+class Reading:
+    """A reviewer that takes a random number of turns of the event loop, and refuses a third of all texts."""
+
+    name = "reading"
+
+    def __init__(self, seed: int = 0, turns: int = 12) -> None:
+        self._rng, self._turns = random.Random(seed), turns
+        self.seen: list[str] = []
+        self.at_once = self.most_at_once = 0
+
+    async def review(self, brief: Brief, candidate: Candidate) -> Verdict:
+        self.seen.append(candidate.text)
+        self.at_once += 1
+        self.most_at_once = max(self.most_at_once, self.at_once)
+        try:
+            for _ in range(self._rng.randrange(self._turns)):
+                await asyncio.sleep(0)
+            return self.verdict(brief, candidate)
+        finally:
+            self.at_once -= 1
+
+    def verdict(self, brief: Brief, candidate: Candidate) -> Verdict:
+        kind = random.Random(brief.seed + 1).random()
+        if kind < 0.1:
+            raise ReplyUnreadable("scripted: no opinion")
+        reason = "unnatural" if kind < 0.4 else ""
+        decision = Decision.REJECT if reason else Decision.ACCEPT
+        return Verdict(judge=self.name, candidate_id=candidate.id, decision=decision, reason=reason)
+
+
+class Nods(Reading):
+    """A reviewer that lets everything pass."""
+
+    def verdict(self, brief: Brief, candidate: Candidate) -> Verdict:
+        return Verdict(judge=self.name, candidate_id=candidate.id, decision=Decision.ACCEPT)
 
 
 def play(
@@ -86,36 +144,57 @@ def play(
     *,
     past: Iterable[Event] = (),
     slices: Sequence[str] = ("edge",),
-    purse: Purse | None = None,
     judge: type[Taste] = Taste,
+    reviewers: Sequence[Reviewer] = (),
+    others: Sequence[Judge] = (),
+    settled: Callable[[str], None] = lambda brief_id: None,
+    halted: Callable[[list[Event]], bool] = lambda told: False,
+    told: list[Event] | None = None,
+    seed: int = 7,
 ) -> list[Event]:
-    """Run the slices' loops to their end; what they told."""
-    told: list[Event] = []
-    pasts, purse, loops = Past.fold(past), purse or Purse(None, Decimal(0), dollar), []
+    """Run the slices' loops to their end, or for 20 seconds; what they told."""
+    told = [] if told is None else told
+    pasts, loops, streak = Past.fold(past), [], Streak()
     for name in slices:
         taste = judge()
         quota = Quota(slice=name, label=name, accepted=settings.quota, max_briefs=settings.max_briefs)
         loops.append(
             SliceLoop(
                 quota=quota,
-                composer=composer(quota, settings),
+                composer=composer(quota, settings, seed),
                 model=model,
                 settings=settings,
-                purse=purse,
-                panel=Panel(judges=[taste], remember=taste.remember),
+                panel=Panel(
+                    judges=[taste, *others],
+                    remember=taste.remember,
+                    stateful=frozenset({taste.name}),
+                    reviewers=reviewers,
+                ),
                 tell=told.append,
+                settled=settled,
+                halted=lambda: halted(told),
+                streak=streak,
                 past=pasts.get(name, Past()),
             )
         )
-    asyncio.run(synthesize(loops, model.parallel))
+
+    async def ends() -> None:
+        try:
+            await asyncio.wait_for(synthesize(loops, model.parallel), 20)
+        finally:
+            assert asyncio.all_tasks() == {asyncio.current_task()}, "something was left running"
+
+    asyncio.run(ends())
     return told
 
 
-def composer(quota: Quota, settings: Synthesize) -> Composer:
+def composer(quota: Quota, settings: Synthesize, seed: int = 7) -> Composer:
     def anchoring(fold: int, n: int, rng: random.Random) -> tuple[Anchor, ...]:
         return tuple(rng.sample(ANCHORS, min(n, len(ANCHORS))))
 
-    return Composer(quota=quota, title="", anchoring=anchoring, evidence=Evidence(), folds=3, settings=settings, seed=7)
+    return Composer(
+        quota=quota, title="", anchoring=anchoring, evidence=Evidence(), folds=3, settings=settings, seed=seed
+    )
 
 
 def settings(**changes: int) -> Synthesize:
@@ -152,7 +231,7 @@ def test_the_quota_is_met_and_what_was_in_flight_is_surplus() -> None:
     assert told[-1] == end(told)
     reasons = [event.reason for event in of(BriefClosed, told)]
     assert reasons == [""] * 5 + ["surplus"] * 3  # window 4: three more were open when the fifth was closed
-    assert len(model.requests) == len(of(Proposed, told)) == len(of(Spent, told)) == 8
+    assert len(model.requests) == len(of(Proposed, told)) == 8
     assert len(accepted(told)) == 5
 
 
@@ -193,41 +272,25 @@ def test_the_quota_on_the_last_brief_is_met_all_the_same() -> None:
 
 @pytest.mark.parametrize("window", [1, 4])
 def test_no_brief_is_opened_beyond_the_budget(window: int) -> None:
-    model, purse = ScriptedChat(unlike), Purse(Decimal(3), Decimal(0), dollar)
+    model = Broke(unlike, 3)
     model.parallel = 1
-    told = play(model, settings(window=window), slices=("edge", "next"), purse=purse)
-    in_flight = 4 if window == 4 else 3
-    assert len(model.requests) == in_flight
-    assert purse.spent == in_flight
+    told = play(model, settings(window=window), slices=("edge", "next"))
+    assert len(model.requests) == 3
     assert [(event.slice, event.stop) for event in of(SliceClosed, told)] == [
         ("edge", Stop.BUDGET), ("next", Stop.BUDGET),
     ]  # fmt: skip
-    assert of(SliceClosed, told)[0].accepted == len(accepted(told)) == in_flight
+    assert of(SliceClosed, told)[0].accepted == len(accepted(told)) == len(of(BriefClosed, told)) == 3
 
 
 def test_what_was_paid_before_is_judged_though_the_budget_is_gone() -> None:
-    first = play(ScriptedChat(unlike), settings(window=2), purse=Purse(Decimal(4), Decimal(0), dollar))
+    first = play(Broke(unlike, 4), settings(window=2))
     assert end(first).accepted == 4
-    cut = [event for event in first if isinstance(event, Spent | Proposed)]
-    model = ScriptedChat(unlike)
-    told = play(model, settings(window=2), past=cut, purse=Purse(Decimal(4), Decimal(4), dollar))
+    cut = of(Proposed, first)
+    model = Broke(unlike, 0)
+    told = play(model, settings(window=2), past=cut)
     assert model.requests == []
     assert (end(told).accepted, end(told).stop) == (4, Stop.BUDGET)
     assert accepted([*cut, *told]) == accepted(first)
-
-
-def test_a_purse_without_a_cap_is_never_empty() -> None:
-    purse = Purse(None, Decimal("1e9"), dollar)
-    purse.pay(Usage(model="m", stage="generate"))
-    assert not purse.empty
-    assert purse.spent == Decimal("1e9") + 1
-    assert Purse(Decimal(0), Decimal(0), dollar).empty
-
-
-def test_an_unpriced_reply_adds_nothing_and_stays_unpriced() -> None:
-    purse = Purse(Decimal(1), Decimal(0), lambda usage: usage)
-    assert purse.pay(Usage(model="m", stage="generate")).usd is None
-    assert purse.spent == 0
 
 
 @pytest.mark.parametrize("error", [ModelUnavailable("gone"), ReplyUnreadable("what?")])
@@ -241,7 +304,7 @@ def test_a_failed_call_closes_its_brief_and_not_the_run(error: ModelError) -> No
 
     told = play(ScriptedChat(fails_twice), settings(window=1))
     assert [event.reason for event in of(BriefClosed, told)] == ["", "no reply", "no reply", "", "", "", ""]
-    assert len(of(Spent, told)) == len(of(Proposed, told)) == 5
+    assert len(of(Proposed, told)) == 5
     assert end(told).stop is Stop.QUOTA_MET
 
 
@@ -345,13 +408,12 @@ def test_scores_are_told_even_of_the_accepted() -> None:
     assert of(Judged, play(ScriptedChat(unlike))) == []
 
 
-def test_usage_names_the_slice_and_the_brief() -> None:
-    told = play(ScriptedChat(unlike))
-    proposed = {event.candidate.brief_id for event in of(Proposed, told)}
-    assert {event.usage.brief_id for event in of(Spent, told)} == proposed
-    assert {(event.usage.stage, event.usage.slice, event.usage.usd) for event in of(Spent, told)} == {
-        ("generate", "edge", Decimal(1))
-    }
+def test_a_request_says_for_which_slice_and_brief_it_is_paid() -> None:
+    model = ScriptedChat(unlike)
+    told = play(model, slices=("edge", "next"))
+    proposed = {(event.candidate.slice, event.candidate.brief_id) for event in of(Proposed, told)}
+    assert {(asked.purpose.slice, asked.purpose.brief_id) for asked in model.requests} == proposed
+    assert {asked.purpose.stage for asked in model.requests} == {"generate"}
 
 
 @pytest.mark.parametrize("jitter", range(6))
@@ -420,3 +482,495 @@ def test_the_past_is_folded_by_slice() -> None:
         assert len(past.closed) == len(closings(FULL)[name])
         assert all(candidate.slice == name for candidate in past.proposed.values())
     assert Past.fold([]) == {}
+
+
+# ── reviewers ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+READ = play(ScriptedChat(mixed), slices=("edge", "next"), reviewers=[Reading(turns=1)])
+"""The loop with a reviewer, everything in the order of asking."""
+
+
+@given(jitter=st.integers(0, 999), reading=st.integers(0, 999))
+def test_the_corpus_does_not_depend_on_when_replies_and_reviews_arrive(jitter: int, reading: int) -> None:
+    reader, model = Reading(reading), Jittery(mixed, jitter)
+    model.parallel = 12
+    told = play(model, slices=("edge", "next"), reviewers=[reader])
+    assert closings(told) == closings(READ)
+    assert accepted(told) == accepted(READ)
+    assert sorted(of(Judged, told), key=str) == sorted(of(Judged, READ), key=str)
+    assert reader.most_at_once > 1
+
+
+@given(cuts=st.lists(st.integers(0, len(READ)), min_size=1, max_size=3), jitter=st.integers(0, 99))
+def test_with_reviewers_too_a_killed_run_goes_on_as_if_nothing_had_happened(cuts: list[int], jitter: int) -> None:
+    log: list[Event] = play(Jittery(mixed, jitter), slices=("edge", "next"), reviewers=[Reading(jitter)])
+    for cut in cuts:
+        log = log[:cut]
+        told = play(Jittery(mixed, jitter + 1), slices=("edge", "next"), past=log, reviewers=[Reading(jitter + 2)])
+        log = [*log, *told]
+    assert accepted(log) == accepted(READ)
+    assert closings(log) == closings(READ)
+    assert sorted(of(SliceClosed, log), key=str) == sorted(of(SliceClosed, READ), key=str)
+
+
+def test_the_example_with_a_reviewer_has_every_outcome() -> None:
+    assert {event.reason for event in of(BriefClosed, READ)} >= {"", "off label", "duplicate", "unnatural", "no reply"}
+    assert accepted(READ) != accepted(FULL)
+
+
+def test_reviews_are_under_way_at_once_but_no_more_than_the_window() -> None:
+    class Together(Nods):
+        async def review(self, brief: Brief, candidate: Candidate) -> Verdict:
+            self.at_once += 1
+            while self.at_once < 4 and not self.most_at_once:
+                await asyncio.sleep(0)  # until all four of the window are here, or for ever
+            self.most_at_once = max(self.most_at_once, self.at_once)
+            self.at_once -= 1
+            return self.verdict(brief, candidate)
+
+    reader = Together()
+    assert end(play(ScriptedChat(unlike), reviewers=[reader])).stop is Stop.QUOTA_MET
+    assert reader.most_at_once == 4
+
+
+class Blunt:
+    """Refuses whatever ends in a digit below the limit, whatever else there is."""
+
+    def __init__(self, name: str, limit: int) -> None:
+        self.name, self._limit = name, limit
+        self.seen: list[str] = []
+
+    def judge(self, brief: Brief, candidate: Candidate) -> Verdict:
+        self.seen.append(candidate.text)
+        reason = f"refused by {self.name}" if int(candidate.text[-1]) < self._limit else ""
+        decision = Decision.REJECT if reason else Decision.ACCEPT
+        return Verdict(judge=self.name, candidate_id=candidate.id, decision=decision, reason=reason)
+
+
+def digit(request: Request) -> str:
+    return f"good {request.seed % 10}"
+
+
+def test_what_a_judge_without_memory_refuses_is_not_reviewed() -> None:
+    reader, blunt = Nods(), Blunt("blunt", 5)
+    told = play(ScriptedChat(digit), settings(quota=30, patience=60), reviewers=[reader], others=[blunt])
+    texts = {event.candidate.text for event in of(Proposed, told)}
+    low = {text for text in texts if int(text[-1]) < 5}
+    assert low and set(reader.seen) == texts - low
+    assert len(blunt.seen) == len(of(Proposed, told))  # and nobody was asked twice
+    assert "refused by blunt" in {event.reason for event in of(BriefClosed, told)}
+
+
+def test_a_refusing_reviewer_spares_those_after_it() -> None:
+    first, second = Reading(), Nods()
+    told = play(ScriptedChat(unlike), settings(quota=12, patience=60), reviewers=[first, second])
+    refused = sum(event.verdict.judge == "reading" for event in of(Judged, told))
+    failed = sum(event.reason == "no reply" for event in of(BriefClosed, told))
+    assert refused and failed
+    assert len(second.seen) == len(first.seen) - refused - failed
+
+
+def test_the_reason_is_that_of_the_first_judge_in_order_whoever_was_asked_first() -> None:
+    """With a reviewer, judges without memory are asked early; the reasons are as if they were not."""
+    judges = [Blunt("blunt", 4), Blunt("blunter", 6)]
+    few = settings(quota=20, patience=99)
+    plain = play(ScriptedChat(digit), few, others=judges)
+    told = play(Jittery(digit, 3), few, others=judges, reviewers=[Nods()])
+    assert closings(told) == closings(plain)
+    assert of(Judged, told) == of(Judged, plain)
+    reasons = {event.reason for event in of(BriefClosed, told)}
+    assert reasons == {"", "duplicate", "refused by blunt", "refused by blunter"}
+    texts = {event.candidate.brief_id: event.candidate.text for event in of(Proposed, told)}
+    for closed in of(BriefClosed, told):
+        if closed.reason == "refused by blunter":
+            assert int(texts[closed.brief_id][-1]) in (4, 5)
+
+
+def test_the_judge_with_memory_comes_first_though_it_is_asked_last() -> None:
+    reader, blunt = Nods(), Blunt("blunt", 5)
+    told = play(ScriptedChat(lambda request: "bad 1"), others=[blunt], reviewers=[reader])
+    assert blunt.seen and reader.seen == []
+    assert {event.reason for event in of(BriefClosed, told)} == {"off label"}
+    assert {event.verdict.judge for event in of(Judged, told)} == {"taste"}
+
+
+# ── money ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Unpaid(Nods):
+    """A reviewer whose budget is used up for every third text."""
+
+    def verdict(self, brief: Brief, candidate: Candidate) -> Verdict:
+        if brief.number % 3 == 1:
+            raise BudgetSpent("the budget is used up")
+        return super().verdict(brief, candidate)
+
+
+def test_a_review_that_cannot_be_paid_leaves_its_brief_open_and_closes_the_others() -> None:
+    told = play(ScriptedChat(unlike), settings(quota=20), reviewers=[Unpaid(turns=1)])
+    assert (end(told).stop, end(told).accepted) == (Stop.BUDGET, 3)
+    assert len(of(Proposed, told)) == 5  # window 4: brief 4 was opened by the closing of brief 0
+    assert [event.number for event in of(BriefClosed, told)] == [0, 2, 3]
+    assert told[-1] == end(told)
+
+
+def test_the_budgets_end_is_not_renamed_by_what_is_still_closed() -> None:
+    told = play(ScriptedChat(unlike), settings(quota=3), reviewers=[Unpaid(turns=1)])
+    assert (end(told).stop, end(told).accepted) == (Stop.BUDGET, 3)  # a rich run would have taken brief 1
+
+
+@given(replies=st.integers(0, 30), jitter=st.integers(0, 99))
+def test_more_money_gives_the_corpus_of_a_rich_run(replies: int, jitter: int) -> None:
+    few = settings(quota=8, patience=30)
+    rich = play(ScriptedChat(mixed), few, slices=("edge", "next"), reviewers=[Reading()])
+    poor = play(Broke(mixed, replies), few, slices=("edge", "next"), reviewers=[Reading(jitter)])
+    if any(event.stop is Stop.BUDGET for event in of(SliceClosed, poor)):
+        assert len(of(BriefClosed, poor)) < len(of(BriefClosed, rich))
+    paid = {event.candidate.brief_id for event in of(Proposed, poor)}
+    model = Jittery(mixed, jitter)
+    pasts = Past.fold([], poor)  # another budget is another key: what was decided is decided again
+    told = again(model, few, pasts, Reading(jitter + 1))
+    assert not paid & {request.purpose.brief_id for request in model.requests}
+    assert accepted(told) == accepted(rich)
+    assert closings(told) == closings(rich)
+
+
+def again(model: ScriptedChat, few: Synthesize, pasts: dict[str, Past], reader: Reviewer) -> list[Event]:
+    """The loop under other settings than those of its past."""
+    told: list[Event] = []
+    loops = []
+    for name in ("edge", "next"):
+        taste, quota = Taste(), Quota(slice=name, label=name, accepted=few.quota, max_briefs=few.max_briefs)
+        panel = Panel(judges=[taste], remember=taste.remember, stateful=frozenset({taste.name}), reviewers=[reader])
+        past = pasts.get(name, Past())
+        loops.append(
+            SliceLoop(
+                quota=quota, composer=composer(quota, few), model=model, settings=few, panel=panel, tell=told.append,
+                past=past,
+            )
+        )  # fmt: skip
+    asyncio.run(synthesize(loops, model.parallel))
+    return told
+
+
+class Paying(ScriptedChat):
+    """Pays a dollar a reply out of a real purse, which keeps as much for judging it."""
+
+    parallel = 8
+
+    def __init__(self, purse: Purse) -> None:
+        super().__init__(unlike)
+        self._purse = purse
+
+    async def reply(self, request: Request) -> Reply:
+        await self._purse.reserve(DOLLAR, brief_id=request.purpose.brief_id, for_judging=DOLLAR)
+        await asyncio.sleep(0)
+        self._purse.settle(DOLLAR, Amount(DOLLAR.usd / 2, 1, 1))
+        return await super().reply(request)
+
+
+class PaidFor(Nods):
+    """Pays for each review, and before the first one for a question that all reviews wait for."""
+
+    def __init__(self, purse: Purse, *, probes: bool, dearer: int = 0) -> None:
+        super().__init__()
+        self._purse, self._asks, self._known = purse, probes, asyncio.Event()
+        self._each = Amount(DOLLAR.usd * (1 + dearer), 1, 1)
+        if not probes:
+            self._known.set()
+
+    async def review(self, brief: Brief, candidate: Candidate) -> Verdict:
+        if self._asks:
+            self._asks = False
+            try:
+                await self._purse.reserve(DOLLAR)
+            except BudgetSpent:
+                self._asks = True
+                self._known.set()  # whoever is next tries again
+                raise
+            self._purse.settle(DOLLAR, DOLLAR)
+            self._known.set()
+        await self._known.wait()
+        await self._purse.reserve(self._each, brief_id=brief.id)
+        await asyncio.sleep(0)
+        self._purse.settle(self._each, self._each)
+        return self.verdict(brief, candidate)
+
+
+DOLLAR = Amount(Decimal(1), 1, 1)
+
+
+@pytest.mark.parametrize("cap", range(1, 40, 3))
+@pytest.mark.parametrize(("probes", "dearer"), [(False, 0), (True, 0), (False, 1), (True, 2)])
+def test_a_tight_purse_ends_the_loop_and_never_hangs_it(cap: int, probes: bool, dearer: int) -> None:
+    purse = Purse(Caps(usd=Decimal(cap)))
+    reader = PaidFor(purse, probes=probes, dearer=dearer)
+    told = play(
+        Paying(purse), settings(window=8, quota=60, max_briefs=60), slices=("edge", "next"), reviewers=[reader],
+        settled=purse.let_go,
+    )  # fmt: skip
+    assert {event.stop for event in of(SliceClosed, told)} == {Stop.BUDGET}
+    assert purse.reserved == NOTHING
+    assert purse.spent.usd <= cap
+    closed = len(of(BriefClosed, told))
+    assert closed == len(accepted(told))
+    if not probes and not dearer:
+        assert purse.spent.usd > cap - 2  # less is left than one reply and its judging may cost
+
+
+# ── what is called, and how often ───────────────────────────────────────────────────────────────────────────────────
+
+
+@given(replies=st.integers(0, 40), jitter=st.integers(0, 99), halt=st.integers(0, 40), cut=st.integers(0, len(READ)))
+def test_every_brief_that_was_tried_is_settled_once(replies: int, jitter: int, halt: int, cut: int) -> None:
+    tried: list[str] = []
+    ended: list[str] = []
+
+    class Watched(Broke):
+        async def reply(self, request: Request) -> Reply:
+            tried.append(request.purpose.brief_id)
+            return await super().reply(request)
+
+    play(
+        Watched(mixed, replies), past=READ[:cut], slices=("edge", "next"), reviewers=[Reading(jitter)],
+        settled=ended.append, halted=longer_than(halt),
+    )  # fmt: skip
+    assert len(ended) == len(set(ended))
+    assert set(tried) <= set(ended)
+
+
+def test_those_who_were_stopped_by_anothers_failure_are_settled_too() -> None:
+    tried: list[str] = []
+    ended: list[str] = []
+
+    class Hangs(ScriptedChat):
+        async def reply(self, request: Request) -> Reply:
+            tried.append(request.purpose.brief_id)
+            if len(tried) < 4:
+                await asyncio.Event().wait()
+            raise refused(401)
+
+    with pytest.raises(ModelRefused):
+        play(Hangs(unlike), settled=ended.append)
+    assert sorted(ended) == sorted(tried) and len(tried) == 4
+
+
+def refused(status: int) -> ModelRefused:
+    error = ModelRefused(f"HTTP {status}")
+    error.status = status
+    return error
+
+
+# ── a model that fails ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("status", [400, 413, 422])
+def test_a_request_that_is_refused_closes_its_brief(status: int) -> None:
+    calls = iter(range(1000))
+
+    def refuses_two(request: Request) -> str:
+        if next(calls) in (1, 2):
+            raise refused(status)
+        return unlike(request)
+
+    told = play(ScriptedChat(refuses_two), settings(window=1))
+    assert [event.reason for event in of(BriefClosed, told)] == ["", "no reply", "no reply", "", "", "", ""]
+
+
+@pytest.mark.parametrize("status", [400, 413, 422])
+def test_ten_refused_requests_in_a_row_are_the_askers_fault(status: int) -> None:
+    def refuse(request: Request) -> str:
+        raise refused(status)
+
+    model = ScriptedChat(refuse)
+    with pytest.raises(ModelRefused, match=str(status)):
+        play(model, settings(window=1, patience=50))
+    assert len(model.requests) == FAILURES_IN_A_ROW
+
+
+@pytest.mark.parametrize("status", [401, 402, 403, 404])
+def test_whoever_may_not_ask_stops_at_once_though_others_wait(status: int) -> None:
+    class Hangs(ScriptedChat):
+        async def reply(self, request: Request) -> Reply:
+            if self.requests:
+                raise refused(status)
+            self.requests.append(request)
+            await asyncio.Event().wait()
+            raise AssertionError("nobody sets the event")
+
+    model = Hangs(unlike)
+    with pytest.raises(ModelRefused, match=str(status)):
+        play(model, slices=("edge", "next"))
+    assert len(model.requests) == 1  # brief 0 never had an answer; brief 1 said enough
+
+
+def test_a_reviewer_that_may_not_ask_stops_the_run() -> None:
+    class Locked(Nods):
+        def verdict(self, brief: Brief, candidate: Candidate) -> Verdict:
+            raise refused(401)
+
+    with pytest.raises(ModelRefused, match="401"):
+        play(ScriptedChat(unlike), reviewers=[Locked()])
+
+
+def test_ten_failures_in_a_row_count_over_slices_that_are_smaller_than_ten() -> None:
+    def gone(request: Request) -> str:
+        raise ModelUnavailable("gone")
+
+    model = ScriptedChat(gone)
+    told: list[Event] = []
+    with pytest.raises(ModelUnavailable):
+        play(model, settings(quota=1, max_briefs=4, window=2), slices=[f"s{n}" for n in range(40)], told=told)
+    assert len(model.requests) < FAILURES_IN_A_ROW + 2 * model.parallel
+    assert len(of(SliceClosed, told)) <= 2  # the other slices are still to be done when the model is back
+
+
+def test_a_broken_judge_stops_the_run_with_its_own_error() -> None:
+    class Broken(Taste):
+        def judge(self, brief: Brief, candidate: Candidate) -> Verdict:
+            if brief.number == 3:
+                raise InputError("broken judge")
+            return super().judge(brief, candidate)
+
+    for reviewers in ((), (Nods(),)):
+        with pytest.raises(InputError, match="broken judge"):
+            play(ScriptedChat(unlike), judge=Broken, reviewers=reviewers)
+
+
+def longer_than(n_told: int) -> Callable[[list[Event]], bool]:
+    """Halts when so many events were told."""
+    return lambda told: len(told) >= n_told
+
+
+# ── halted ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("after", [0, 1, 5])
+def test_halted_it_opens_nothing_more_and_ends_what_is_in_flight(after: int) -> None:
+    model = Jittery(unlike, after)
+    told = play(
+        model, settings(quota=30), slices=("edge", "next"), reviewers=[Nods(after)],
+        halted=lambda told: len(of(BriefClosed, told)) >= after,
+    )  # fmt: skip
+    assert of(SliceClosed, told) == []
+    assert [event.number for event in of(BriefClosed, told)] == list(range(after + 3 if after else 0))
+    assert len(accepted(told)) == len(model.requests) == len(of(BriefClosed, told))
+
+
+@given(halts=st.lists(st.integers(0, 60), min_size=1, max_size=3), jitter=st.integers(0, 99))
+def test_halted_and_resumed_it_ends_with_the_same_corpus(halts: list[int], jitter: int) -> None:
+    log: list[Event] = []
+    asked: list[str] = []
+    for halt in (*halts, 10**9):
+        model = Jittery(mixed, jitter)
+        told = play(
+            model, past=log, slices=("edge", "next"), reviewers=[Reading(jitter + halt % 7)],
+            halted=longer_than(halt),
+        )  # fmt: skip
+        assert {event.candidate.brief_id for event in of(Proposed, told)} <= {
+            event.brief_id for event in of(BriefClosed, told)
+        }
+        log, asked = [*log, *told], [*asked, *(request.purpose.brief_id for request in model.requests)]
+    assert len(asked) == len(set(asked))
+    assert accepted(log) == accepted(READ)
+    assert closings(log) == closings(READ)
+    assert sorted(of(SliceClosed, log), key=str) == sorted(of(SliceClosed, READ), key=str)
+
+
+# ── how many are open ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def slice_loop(quota: int, max_briefs: int, window: int) -> SliceLoop:
+    asked = settings(quota=quota, max_briefs=max_briefs, window=window)
+    of_slice = Quota(slice="edge", label="edge", accepted=quota, max_briefs=max_briefs)
+    return SliceLoop(
+        quota=of_slice,
+        composer=composer(of_slice, asked),
+        model=ScriptedChat(unlike),
+        settings=asked,
+        panel=Panel(judges=[], remember=lambda *_: None),
+        tell=lambda _: None,
+        past=Past(),
+    )
+
+
+@given(
+    quota=st.integers(1, 2000), window=st.integers(1, 1000), max_briefs=st.integers(1, 5000), accepted=st.integers(0),
+    n_closed=st.integers(0, 5000),
+)  # fmt: skip
+def test_never_more_than_the_window_is_open(
+    quota: int, window: int, max_briefs: int, accepted: int, n_closed: int
+) -> None:
+    n_closed = min(n_closed, max_briefs)
+    one, other = slice_loop(quota, max_briefs, window), slice_loop(quota, max_briefs, window)
+    one.accepted = other.accepted = min(accepted, n_closed, quota - 1)
+    until = one._open_until(n_closed)
+    assert until == other._open_until(n_closed)
+    assert until <= min(n_closed + window, max_briefs)
+    assert until >= min(n_closed + 1, max_briefs)  # there is always a next one, or all have been
+    near = one._open_until(n_closed)
+    one.accepted = quota - 1
+    if n_closed >= quota:
+        assert one._open_until(n_closed) <= near
+
+
+def test_near_the_quota_few_are_open() -> None:
+    loop = slice_loop(200, 5000, 1000)
+    opened = []
+    for accepted_so_far in range(200):
+        loop.accepted = accepted_so_far
+        opened.append(loop._open_until(2 * accepted_so_far) - 2 * accepted_so_far)
+    assert opened[0] == 250  # a quarter more than are wanted
+    assert opened[100] > opened[150] > opened[190] > opened[199] == FEWEST_OPEN
+
+
+def test_a_wide_window_costs_few_surplus_briefs() -> None:
+    """Half of all candidates are refused, 20 are wanted, 1000 may be open: not many more than needed are paid for."""
+
+    def half(request: Request) -> str:
+        return unlike(request) if random.Random(request.seed).random() < 0.5 else f"bad {request.seed}"
+
+    ratios = []
+    for seed in range(40):
+        told = play(ScriptedChat(half), settings(quota=20, max_briefs=4000, patience=96, window=1000), seed=seed)
+        assert end(told).stop is Stop.QUOTA_MET
+        needed = 1 + [event.number for event in of(BriefClosed, told) if event.winner][-1]
+        ratios.append(len(of(Proposed, told)) / needed)
+    assert mean(ratios) < 1.3
+    assert max(ratios) < 1.6
+
+
+def test_many_small_slices_fill_a_wide_server() -> None:
+    class Wide(ScriptedChat):
+        """Takes 10 to 15 turns of the event loop a reply, and looks at each turn how many are asked for at once."""
+
+        parallel = 64
+
+        def __init__(self) -> None:
+            super().__init__(mixed)
+            self.at_once = 0
+            self.seen: list[int] = []
+            self._watch: asyncio.Task[None] | None = None
+
+        async def reply(self, request: Request) -> Reply:
+            self.at_once += 1
+            if self._watch is None or self._watch.done():
+                self._watch = asyncio.create_task(self._look())
+            for _ in range(10 + request.seed % 5):
+                await asyncio.sleep(0)
+            self.at_once -= 1
+            return await super().reply(request)
+
+        async def _look(self) -> None:
+            while self.at_once:
+                self.seen.append(self.at_once)
+                await asyncio.sleep(0)
+
+    served = SETTINGS.model.model_copy(update={"base_url": "http://127.0.0.1:1/v1", "slots": 64})
+    small = SETTINGS.model_copy(update={"quota": 2, "max_briefs": 12, "window": 0, "model": served, "patience": 12})
+    model = Wide()
+    told = play(model, small, slices=[f"s{n:03}" for n in range(150)])
+    assert len(of(SliceClosed, told)) == 150
+    assert max(model.seen) <= 2 * 64 + FEWEST_OPEN  # and not all slices at once
+    while_there_is_work = model.seen[: int(0.85 * len(model.seen))]
+    assert mean(min(each, 64) for each in while_there_is_work) > 0.7 * 64

@@ -1,7 +1,8 @@
 """A toy study that needs no download: notices of a small town, three subjects, one of them rare.
 
-``python town.py FOLDER SECONDS`` walks the whole path with a scripted generator that takes SECONDS a reply, so that a
-test can kill the process on its way.
+``python town.py FOLDER SECONDS`` walks the path with scripted models that take SECONDS a reply, so that a test can kill
+the process on its way. ``python town.py FOLDER SECONDS ARGUMENT …`` is the command line ``proofset ARGUMENT …`` with
+the same models.
 """
 
 from __future__ import annotations
@@ -9,16 +10,20 @@ from __future__ import annotations
 import asyncio
 import csv
 import hashlib
+import json
+import os
 import random
+import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 from numpy.typing import NDArray
 
-from proofset import assembly, pipeline
+from proofset import assembly, cli, pipeline, speaking
 from proofset.config import Study
 from proofset.models.scripted import ScriptedChat
 from proofset.plugins import Reply, Request
@@ -70,6 +75,12 @@ draws = 40
 [prove]
 resamples = 300
 """
+
+
+CRITIC_MODEL = """
+[synthesize.critic.model]
+"""
+"""Added to the study, it has a critic model beside the panel of heads; its settings are the defaults."""
 
 
 def notice(subject: str, rng: random.Random) -> str:
@@ -125,29 +136,77 @@ def speech(request: Request) -> str:
     return notice(subject, rng)
 
 
+def opinion(request: Request) -> str:
+    """What the critic model says: most candidates may stand; which ones may not, their words decide."""
+    candidate = request.messages[1].content.rpartition("Candidate:\n- ")[2]
+    kind = hashlib.blake2b(candidate.encode(), digest_size=1).digest()[0] % 10
+    if kind == 0:
+        return "I cannot tell."
+    accept = kind > 2
+    reason = "none" if accept else "unnatural"
+    return json.dumps({"accept": accept, "reason": reason, "critique": f"It begins with {candidate.split()[0]}."})
+
+
 class SlowChat(ScriptedChat):
     """A scripted model that takes its time, more or less of it, and a hundredth of a core-second a reply."""
 
-    def __init__(self, seconds: float) -> None:
-        super().__init__(speech)
-        self._seconds = seconds
+    def __init__(self, seconds: float, answer: Callable[[Request], str] = speech, name: str = "scripted") -> None:
+        super().__init__(answer)
+        self.name, self._seconds = name, seconds
 
     async def reply(self, request: Request) -> Reply:
         """The scripted text, after a while that depends on the request."""
-        await asyncio.sleep(self._seconds * (0.2 + request.seed % 7 / 4))
+        await asyncio.sleep(self._seconds * (0.2 + (request.seed or len(request.messages[-1].content)) % 7 / 4))
         reply = await super().reply(request)
         return replace(reply, usage=replace(reply.usage, core_seconds=0.01))
 
 
-def walk_town(study_file: Path, runs: Path, *, seconds: float = 0.0, verb: str = "report") -> SlowChat:
-    """Walk the path as far as ``verb``; returns the model, which knows what it was asked."""
+def critic(seconds: float = 0.0) -> SlowChat:
+    """The critic model of the town."""
+    return SlowChat(seconds, opinion, "scripted critic")
+
+
+def walk_town(
+    study_file: Path,
+    runs: Path,
+    *,
+    seconds: float = 0.0,
+    verb: str = "report",
+    reader: SlowChat | None = None,
+    store: Path | None = None,
+) -> SlowChat:
+    """Walk the path as far as ``verb``; returns the generator, which knows what it was asked.
+
+    ``reader`` is the critic model, where the study asks for one. Replies are kept in ``store``: where none is given, in
+    one of the study's own, beside ``runs``.
+    """
     study, model = Study.read(study_file), SlowChat(seconds)
     assembly.speaker = lambda walk: model
     Walk.encoder = HashEncoder()  # type: ignore[assignment]
-    with Run.open(runs / study.name, study.model_dump(mode="json"), study_file.read_text(encoding="utf-8")) as run:
+    os.environ["PROOFSET_RESPONSES"] = str(store or runs.parent / "responses")
+    settings, text = study.model_dump(mode="json"), study_file.read_text(encoding="utf-8")
+    with (
+        patch.object(speaking, "make", lambda *_: reader or critic(seconds)),
+        Run.open(runs / study.name, settings, text) as run,
+    ):
         pipeline.perform(Walk(run, study, study_file.parent), verb)
     return model
 
 
+def command(folder: Path, seconds: float, arguments: Sequence[str]) -> None:
+    """The command line with the town's models; it ends the process."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # also where a shell started the tests in the background
+    assembly.speaker = lambda walk: SlowChat(seconds)
+    Walk.encoder = HashEncoder()  # type: ignore[assignment]
+    os.environ["PROOFSET_RESPONSES"] = str(folder / "responses")
+    sys.argv = ["proofset", *arguments]
+    with patch.object(speaking, "make", lambda *_: critic(seconds)):
+        cli.main()
+
+
 if __name__ == "__main__":
-    walk_town(Path(sys.argv[1]) / "study.toml", Path(sys.argv[1]) / "runs", seconds=float(sys.argv[2]), verb="handoff")
+    town_folder, each_s = Path(sys.argv[1]), float(sys.argv[2])
+    if len(sys.argv) > 3:
+        command(town_folder, each_s, sys.argv[3:])
+    else:
+        walk_town(town_folder / "study.toml", town_folder / "runs", seconds=each_s, verb="handoff")

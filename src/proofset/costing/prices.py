@@ -6,12 +6,13 @@ amounts are then exact, and nothing is rounded again before it is shown.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation, localcontext
 
-from proofset.config import Model
 from proofset.errors import ConfigError, InputError, UnpricedModel
 from proofset.nouns.result import Usage, UsageBasis
+from proofset.speakers import Model
 
 PICODOLLAR = Decimal("1e-12")
 """The grid of amounts, in USD."""
@@ -21,7 +22,7 @@ LOWEST_PER_MILLION, HIGHEST_PER_MILLION = Decimal("0.0001"), Decimal("10000")
 """USD per million tokens; a price outside is taken for a slip of the unit."""
 HIGHEST_PER_CORE_HOUR = Decimal("100")
 """USD per core-hour; a price above is taken for a price per month."""
-IN_PROCESS = frozenset({"local", "scripted"})
+IN_PROCESS = frozenset({"local", "openvino", "scripted"})
 """Engines that run on this machine: their cost is imputed from processor seconds."""
 
 
@@ -57,70 +58,84 @@ def core_hour_price(usd_per_core_hour: str, core_seconds: float) -> Decimal:
         return rounded(price * seconds / 3600)
 
 
-def token_prices(model: Model) -> tuple[Decimal, Decimal] | None:
-    """USD per million input and output tokens that the study gives; None when it gives neither.
+@dataclass(frozen=True, slots=True)
+class Tariff:
+    """USD per million tokens of one model."""
+
+    input: Decimal
+    cached: Decimal
+    """Input read from the provider's cache; the full price where the study names no other, an upper bound."""
+    output: Decimal
+
+    def cost(self, usage: Usage) -> Decimal:
+        """USD for one call. Raises InputError for counts that cannot be."""
+        uncached = usage.input_tokens - usage.cached_tokens
+        if min(usage.input_tokens, usage.output_tokens, usage.cached_tokens, uncached) < 0:
+            raise InputError(
+                f"{usage.input_tokens} input tokens of which {usage.cached_tokens} cached, "
+                f"{usage.output_tokens} output tokens",
+                hint="counts are 0 or larger, and cached tokens are part of the input",
+            )
+        with localcontext(prec=PRECISION):
+            usd = self.input * uncached + self.cached * usage.cached_tokens + self.output * usage.output_tokens
+            return rounded(usd.scaleb(-6))
+
+
+def tariff(model: Model, place: str = "synthesize.model") -> Tariff | None:
+    """The prices that the study gives; None when it gives neither.
 
     "0" is allowed, and means that somebody else pays. Raises ConfigError for one price without the other, and for a
     price outside LOWEST_PER_MILLION to HIGHEST_PER_MILLION: it was probably typed per token or per thousand.
     """
     given = {
         "usd_per_million_input": model.usd_per_million_input,
+        "usd_per_million_cached_input": model.usd_per_million_cached_input.strip() or model.usd_per_million_input,
         "usd_per_million_output": model.usd_per_million_output,
     }
     missing = [field for field, text in given.items() if not text.strip()]
-    if len(missing) == 2:
+    if len(missing) == 3:
         return None
     if missing:
-        raise ConfigError(f"synthesize.model.{missing[0]}: one price without the other", hint="give both, or neither")
-    prices = [parse_price(text, field=f"synthesize.model.{field}") for field, text in given.items()]
+        raise ConfigError(f"{place}.{missing[0]}: one price without the other", hint="give both, or neither")
+    prices = [parse_price(text, field=f"{place}.{field}") for field, text in given.items()]
     for field, price in zip(given, prices, strict=True):
         if price and not LOWEST_PER_MILLION <= price <= HIGHEST_PER_MILLION:
             raise ConfigError(
-                f"synthesize.model.{field}: {price} USD per million tokens is outside "
+                f"{place}.{field}: {price} USD per million tokens is outside "
                 f"{LOWEST_PER_MILLION} to {HIGHEST_PER_MILLION}",
                 hint="did you type a price per token? Prices here are per million tokens",
             )
-    return prices[0], prices[1]
+    return Tariff(*prices)
 
 
-def token_price(model: Model, *, input_tokens: int, output_tokens: int, cached_tokens: int = 0) -> Decimal | None:
-    """USD for one call to a model priced by tokens; None when the study names no price.
-
-    ``input_tokens`` include ``cached_tokens``; no discount is known for those, so they are booked at the full price and
-    the amount is an upper bound where the provider gives one.
-    """
-    if min(input_tokens, output_tokens, cached_tokens) < 0 or cached_tokens > input_tokens:
-        raise InputError(
-            f"{input_tokens} input tokens of which {cached_tokens} cached, {output_tokens} output tokens",
-            hint="counts are 0 or larger, and cached tokens are part of the input",
-        )
-    if (prices := token_prices(model)) is None:
-        return None
-    with localcontext(prec=PRECISION):
-        return rounded((prices[0] * input_tokens + prices[1] * output_tokens).scaleb(-6))
-
-
-def check_priced(model: Model) -> None:
+def check_priced(model: Model, place: str = "synthesize.model") -> None:
     """Raise UnpricedModel for an engine outside this process without prices, and ConfigError for impossible ones."""
-    prices = token_prices(model)
-    if prices is None and model.engine not in IN_PROCESS:
+    if tariff(model, place) is None and model.engine not in IN_PROCESS and not model.allow_unpriced:
         raise UnpricedModel(
             f"engine {model.engine!r} ({model.model or model.base_url or 'no model named'}) has no price",
-            hint="set synthesize.model.usd_per_million_input and usd_per_million_output, as decimal strings",
+            hint=f"set {place}.usd_per_million_input and usd_per_million_output, as decimal strings; "
+            "or allow_unpriced = true, and read every total as a lower bound",
         )
 
 
-def priced(usage: Usage, model: Model | None, *, usd_per_core_hour: str) -> Usage:
-    """The usage with its money and where that comes from; a usage that already has an amount is returned as it is.
+def pricer(model: Model | None, *, usd_per_core_hour: str, place: str = "synthesize.model") -> Callable[[Usage], Usage]:
+    """A function that puts money and its basis on a usage; one that has an amount is returned as it is.
 
     ``model`` is None for work that no language model did. Work in this process is imputed from its processor seconds;
     a call elsewhere is booked at the study's token prices, or stays unpriced: ``usd`` None.
     """
+    if model is None or model.engine in IN_PROCESS:
+        return lambda usage: _unless_priced(
+            usage, lambda: (core_hour_price(usd_per_core_hour, usage.core_seconds), UsageBasis.IMPUTED)
+        )
+    prices = tariff(model, place)
+    if prices is None:
+        return lambda usage: _unless_priced(usage, lambda: (None, UsageBasis.UNPRICED))
+    return lambda usage: _unless_priced(usage, lambda: (prices.cost(usage), UsageBasis.OVERRIDE))
+
+
+def _unless_priced(usage: Usage, price: Callable[[], tuple[Decimal | None, UsageBasis]]) -> Usage:
     if usage.usd is not None or usage.basis is UsageBasis.REPLAY:
         return usage
-    if model is None or model.engine in IN_PROCESS:
-        return replace(usage, usd=core_hour_price(usd_per_core_hour, usage.core_seconds), basis=UsageBasis.IMPUTED)
-    usd = token_price(
-        model, input_tokens=usage.input_tokens, output_tokens=usage.output_tokens, cached_tokens=usage.cached_tokens
-    )
-    return replace(usage, usd=usd, basis=UsageBasis.UNPRICED if usd is None else UsageBasis.OVERRIDE)
+    usd, basis = price()
+    return replace(usage, usd=usd, basis=basis)

@@ -8,21 +8,32 @@ nothing but its request. That is what lets a killed run end with the same corpus
 from __future__ import annotations
 
 import asyncio
+import mmap
 import os
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from proofset.config import Model
-from proofset.errors import ConfigError, ModelUnavailable, ReplyUnreadable
+from pydantic_core import from_json, to_json
+
+from proofset.errors import ConfigError, ModelRefused, ModelUnavailable, ReplyUnreadable
+from proofset.nouns.record import Message
 from proofset.nouns.result import Usage
-from proofset.plugins import Reply, Request
+from proofset.plugins import Choice, Reply, Request
+from proofset.speakers import Model
 
 SAMPLE_S = 0.3
 """Seconds that the cores are watched for before engines are placed on the idle ones."""
+_HEADER_BYTES = 64 << 20
+"""Where in a GGUF file its metadata end, at the latest."""
+_SEEDS = 2**32 - 1
+"""llama.cpp's seeds are smaller; this one would mean "any"."""
+_ONE_LINE = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
+"""JSON as Python writes it: free to indent, a small model spends as many tokens on white space as on words."""
 
 
 def idle_cores() -> int:
@@ -46,6 +57,17 @@ def check_gguf(path: Path) -> None:
         raise ConfigError(f"{path}: cannot read the model: {error.strerror}", hint="give a GGUF file") from error
     if magic != b"GGUF":
         raise ConfigError(f"{path}: not a GGUF file", hint="llama.cpp reads GGUF; convert it, or use engine=chat")
+
+
+def has_chat_template(path: Path) -> bool:
+    """Whether a GGUF file says how its turns are written; llama.cpp would write any model's turns as ChatML."""
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        return content.find(b"tokenizer.chat_template", 0, _HEADER_BYTES) >= 0
+
+
+def plain_turns(messages: tuple[Message, ...]) -> str:
+    """Turns as text to continue, for a model that knows no turns."""
+    return "\n".join([*(f"{each.role}: {each.content}" for each in messages), "assistant:"])
 
 
 class _ProcessorClock:
@@ -83,7 +105,7 @@ class _Engine:
         self._busy = threading.Lock()
 
     def complete(self, request: Request) -> dict[str, Any]:
-        """llama.cpp's answer as it gives it."""
+        """llama.cpp's answer as it gives it. Raises ValueError for turns that its template does not take."""
         head = request.prompt[: request.shared_chars]
         with self._busy:  # a cancelled call goes on in its thread, and nobody may meddle with its cache
             if head != self.head:
@@ -92,6 +114,8 @@ class _Engine:
                     self._evaluate(head)
                 self.head = head
             self._evaluate(head or " ")
+            if request.messages:
+                return dict(self.server.handle_chat_completions(_payload(request)))
             return dict(self.server.handle_completions(_payload(request)))
 
     def _evaluate(self, prompt: str) -> None:
@@ -100,6 +124,9 @@ class _Engine:
 
 class LocalChat:
     """A ChatModel that runs a GGUF file in this process: one engine a core, and the same reply on every try."""
+
+    json_form = "json_schema"
+    """How it is asked for JSON: a schema becomes a grammar, and no other token can be drawn."""
 
     def __init__(self, settings: Model, path: Path) -> None:
         """Load the model. Raises ConfigError for a file that is not GGUF, ModelUnavailable if llama.cpp refuses it."""
@@ -112,19 +139,39 @@ class LocalChat:
             self._idle = [_Engine(xllamacpp, path, settings.context_tokens) for _ in range(n_engines)]
         except RuntimeError as error:
             raise ModelUnavailable(f"{path}: llama.cpp cannot load it: {error}", hint="is the file whole?") from error
+        self._templated = has_chat_template(path)
         self._free = asyncio.Semaphore(n_engines)
         self._pool = ThreadPoolExecutor(n_engines, thread_name_prefix="llama")
         self._clock = _ProcessorClock()
 
     async def reply(self, request: Request) -> Reply:
-        """Continue the prompt. Raises ReplyUnreadable when llama.cpp answers with an error."""
+        """Continue the prompt or answer the turns. Raises ReplyUnreadable when llama.cpp answers with an error.
+
+        Raises ModelRefused for turns or a schema that this model cannot take.
+        """
+        if request.messages and not self._templated:
+            stop = (*request.stop, "\nuser:", "\nsystem:")
+            request = replace(request, prompt=plain_turns(request.messages), messages=(), stop=stop, shared_chars=0)
+        seed = request.seed + request.sample
+        replies = [await self._one(replace(request, seed=(seed + at) % _SEEDS)) for at in range(request.n)]
+        others = tuple(Choice(text=each.text, finish=each.finish) for each in replies[1:])
+        return replace(replies[0], usage=_together([each.usage for each in replies]), others=others)
+
+    async def _one(self, request: Request) -> Reply:
         async with self._free:
             engine = self._take(request.prompt[: request.shared_chars])
             try:
                 answer = await asyncio.get_running_loop().run_in_executor(self._pool, engine.complete, request)
+            except ValueError as error:
+                raise ModelRefused(f"{self.name}: {error}", hint="check roles and schema") from error
             finally:
                 self._idle.append(engine)
-        return self._read(answer)
+        reply = self._read(answer)
+        if request.schema and not _may_become_json(reply.text):
+            raise ModelRefused(
+                f"{self.name}: cannot hold a reply to this schema", hint="llama.cpp passes over what it cannot use"
+            )
+        return reply
 
     def _take(self, head: str) -> _Engine:
         """An idle engine, one that has this head in its cache if there is any."""
@@ -135,10 +182,14 @@ class LocalChat:
     def _read(self, answer: dict[str, Any]) -> Reply:
         if "choices" not in answer:
             reason = answer.get("error", answer)
-            raise ReplyUnreadable(f"{self.name}: {reason}", hint="is the prompt longer than context_tokens?")
+            unreadable = ReplyUnreadable(f"{self.name}: {reason}", hint="is the prompt longer than context_tokens?")
+            unreadable.raw = to_json(answer)
+            raise unreadable
         choice, usage = answer["choices"][0], answer["usage"]
+        message = choice.get("message") or {}
         return Reply(
-            text=choice["text"],
+            text=choice["text"] if "text" in choice else message.get("content") or "",
+            reasoning=message.get("reasoning_content") or "",
             finish=choice["finish_reason"],
             usage=Usage(
                 model=self.name,
@@ -157,8 +208,7 @@ class LocalChat:
 
 
 def _payload(request: Request) -> dict[str, Any]:
-    return {
-        "prompt": request.prompt,
+    payload = {
         "max_tokens": request.max_tokens,
         "temperature": request.temperature,
         "top_p": request.top_p,
@@ -168,3 +218,38 @@ def _payload(request: Request) -> dict[str, Any]:
         "stop": list(request.stop),
         "cache_prompt": True,
     }
+    if request.messages:
+        payload["messages"] = [{"role": each.role, "content": each.content} for each in request.messages]
+    else:
+        payload["prompt"] = request.prompt
+    return payload | ({"grammar": _grammar(request.schema)} if request.schema else {})
+
+
+def _grammar(schema: str) -> str:
+    """A JSON Schema as a grammar: llama.cpp's own field for schemas hangs on some."""
+    from xllamacpp import json_schema_to_grammar
+
+    wanted = from_json(schema)
+    if not isinstance(wanted, dict):
+        raise ValueError(f"a JSON Schema is an object, not {schema[:40]}")  # noqa: TRY004 - it is the caller's value
+    return str(json_schema_to_grammar({"x-guidance": _ONE_LINE, **wanted}))
+
+
+def _may_become_json(text: str) -> bool:
+    """Whether a text, perhaps cut off, is the beginning of JSON."""
+    try:
+        from_json(text or "{", allow_partial=True)
+    except ValueError:
+        return not text.strip()
+    return True
+
+
+def _together(usages: list[Usage]) -> Usage:
+    """What several calls for one request consumed."""
+    return replace(
+        usages[0],
+        input_tokens=sum(each.input_tokens for each in usages),
+        cached_tokens=sum(each.cached_tokens for each in usages),
+        output_tokens=sum(each.output_tokens for each in usages),
+        core_seconds=sum(each.core_seconds for each in usages),
+    )

@@ -102,6 +102,15 @@ class Spent:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Paused:
+    """A server is left alone for a while, because it only fails."""
+
+    model: str
+    seconds: float
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BriefClosed:
     """A brief is done. ``winner`` names the accepted candidate: closing is the commit."""
 
@@ -173,6 +182,7 @@ Event = (
     | Proposed
     | Judged
     | Spent
+    | Paused
     | BriefClosed
     | SliceClosed
     | Measured

@@ -37,13 +37,17 @@ class UsageBasis(StrEnum):
     CATALOGUE = "catalogue"
     OVERRIDE = "override"
     IMPUTED = "imputed"
+    ESTIMATED = "estimated"
     REPLAY = "replay"
     UNPRICED = "unpriced"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
-    """What one attempt consumed. ``input_tokens`` *includes* ``cached_tokens``, whatever the provider's habit."""
+    """What one attempt consumed, counted in one way whatever the provider's habit.
+
+    Input *includes* what was read from and written to a cache; output *includes* reasoning.
+    """
 
     model: str
     stage: str
@@ -51,12 +55,56 @@ class Usage:
     brief_id: str = ""
     input_tokens: int = 0
     cached_tokens: int = 0
+    """Input read from the provider's cache."""
+    cache_write_tokens: int = 0
+    """Input that the provider wrote to its cache."""
     output_tokens: int = 0
+    reasoning_tokens: int = 0
+    """Output that was thought and not said."""
     core_seconds: float = 0.0
     """Processor seconds this attempt took on this machine; 0 for a remote model."""
+    seconds: float = 0.0
+    """From sending the request to having the reply."""
+    outcome: str = "ok"
+    """What became of the attempt: "ok", or what went wrong in two or three words."""
+    processing: str = ""
+    """"batch" for a call at the price of batches; empty for the standard one."""
     usd: Decimal | None = None
     """None means that no price is known, never that it was free."""
     basis: UsageBasis = UsageBasis.UNPRICED
+    avoided_usd: Decimal | None = None
+    """What a reply out of the store would have cost anew; None for a reply that was paid for now."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Meter:
+    """Where a model stands while it works: what is in flight, what was done, what it cost."""
+
+    model: str
+    in_flight: int
+    limit: int
+    """Calls that may be in flight now."""
+    waiting: int
+    paused_s: float
+    """Seconds for which the server is left alone; 0 when it is not."""
+    calls: int
+    replays: int
+    """Replies that came out of the store."""
+    tokens: int
+    usd: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """Where all models of a run stand, and what they may still use up."""
+
+    meters: tuple[Meter, ...]
+    spent_usd: Decimal
+    reserved_usd: Decimal
+    """Set aside for what is in flight and for judging it."""
+    cap_usd: Decimal | None
+    wanted: int = 0
+    """Accepted records asked for, over all slices."""
 
 
 class Claim(StrEnum):

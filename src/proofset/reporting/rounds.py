@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from proofset.nouns.candidate import Candidate, Decision, Verdict
@@ -78,25 +78,49 @@ class Synthesis:
 
 
 @dataclass(slots=True)
-class _Log:
-    """What the events say, by id."""
+class _Pile:
+    """Some of many samples, evenly over all of them: as they become more, every other one is let go."""
 
-    candidates: dict[str, Candidate] = field(default_factory=dict)
+    kept: list[Sample] = field(default_factory=list)
+    seen: int = 0
+    step: int = 1
+
+    def add(self, sample: Sample) -> None:
+        """One more."""
+        if self.seen % self.step == 0:
+            self.kept.append(sample)
+        self.seen += 1
+        if len(self.kept) > 2 * SAMPLES:
+            self.kept, self.step = self.kept[::2], 2 * self.step
+
+
+@dataclass(slots=True)
+class _Rounds:
+    """What has been read so far: whatever is decided is counted and let go, so a long log takes little room."""
+
+    titles: Mapping[str, str]
+    open: dict[str, dict[str, Candidate]] = field(default_factory=dict)
+    """Candidates by brief and id, until the brief is closed."""
     verdicts: dict[str, Verdict] = field(default_factory=dict)
-    """The last verdict of each candidate; a refusal is always the last."""
-    closed: dict[str, BriefClosed] = field(default_factory=dict)
+    """The last verdict of each open candidate; a refusal is always the last."""
     slices: dict[str, SliceClosed] = field(default_factory=dict)
     trials: dict[tuple[str, str], JudgeMeasured] = field(default_factory=dict)
+    proposed: Counter[str] = field(default_factory=Counter)
+    accepted: Counter[str] = field(default_factory=Counter)
+    refused: Counter[tuple[str, str]] = field(default_factory=Counter)
+    without_reply: int = 0
+    accepted_pile: _Pile = field(default_factory=_Pile)
+    refused_piles: dict[tuple[str, str], _Pile] = field(default_factory=dict)
 
     def take(self, event: Event) -> None:
         """Note one event; of two that say the same thing the later one counts."""
         match event:
             case Proposed(candidate=candidate):
-                self.candidates[candidate.id] = candidate
+                self.open.setdefault(candidate.brief_id, {})[candidate.id] = candidate
             case Judged(verdict=verdict):
                 self.verdicts[verdict.candidate_id] = verdict
             case BriefClosed():
-                self.closed[event.brief_id] = event
+                self.close(event)
             case SliceClosed():
                 self.slices[event.slice] = event
             case JudgeMeasured():
@@ -104,16 +128,33 @@ class _Log:
             case _:
                 pass
 
-    def sample(self, candidate: Candidate, titles: Mapping[str, str]) -> Sample:
+    def close(self, closing: BriefClosed) -> None:
+        """Count what became of a brief's candidates."""
+        candidates = self.open.pop(closing.brief_id, {})
+        self.without_reply += not candidates
+        for candidate in candidates.values():
+            self.count(self.sample(candidate, closing))
+
+    def count(self, sample: Sample) -> None:
+        """One more candidate whose fate is known."""
+        name = sample.candidate.slice
+        self.proposed[name] += 1
+        if sample.accepted:
+            self.accepted[name] += 1
+            self.accepted_pile.add(sample)
+        else:
+            self.refused[sample.judge, sample.reason] += 1
+            self.refused_piles.setdefault((sample.judge, sample.reason), _Pile()).add(sample)
+
+    def sample(self, candidate: Candidate, closing: BriefClosed | None) -> Sample:
         """The candidate with its fate."""
-        closing = self.closed.get(candidate.brief_id)
-        verdict = self.verdicts.get(candidate.id)
+        verdict = self.verdicts.pop(candidate.id, None)
         accepted = closing is not None and closing.winner == candidate.id
         refused = verdict is not None and verdict.decision is not Decision.ACCEPT and not accepted
         why = verdict.reason if verdict and refused else (closing.reason or "replaced" if closing else OPEN)
         return Sample(
             candidate=candidate,
-            title=titles.get(candidate.slice, candidate.slice),
+            title=self.titles.get(candidate.slice, candidate.slice),
             accepted=accepted,
             judge=verdict.judge if verdict and (refused or accepted) else "",
             reason="" if accepted else why,
@@ -122,30 +163,29 @@ class _Log:
         )
 
 
-def fold_rounds(events: Sequence[Event], titles: Mapping[str, str], quota: int) -> Synthesis | None:
+def fold_rounds(events: Iterable[Event], titles: Mapping[str, str], quota: int) -> Synthesis | None:
     """Fold the events of ``synthesize``; None before the first one. ``quota`` stands in for slices still at work."""
-    log = _Log()
+    rounds = _Rounds(titles)
     for event in events:
-        log.take(event)
-    if not (log.candidates or log.closed or log.slices or log.trials):
+        rounds.take(event)
+    for candidates in rounds.open.values():
+        for candidate in candidates.values():
+            rounds.count(rounds.sample(candidate, None))
+    if not (rounds.proposed or rounds.without_reply or rounds.slices or rounds.trials):
         return None
-    samples = [log.sample(candidate, titles) for candidate in log.candidates.values()]
-    answered = {candidate.brief_id for candidate in log.candidates.values()}
-    accepted = [sample for sample in samples if sample.accepted]
     return Synthesis(
-        proposed=len(samples),
-        accepted=len(accepted),
-        refusals=_refusals(samples),
-        without_reply=sum(brief not in answered for brief in log.closed),
-        progress=_progress(log, samples, titles, quota),
-        trials=tuple(log.trials.values()),
-        accepted_samples=_spread(accepted),
-        refused_samples=_varied([sample for sample in samples if not sample.accepted]),
+        proposed=rounds.proposed.total(),
+        accepted=rounds.accepted.total(),
+        refusals=_refusals(rounds.refused),
+        without_reply=rounds.without_reply,
+        progress=_progress(rounds, quota),
+        trials=tuple(rounds.trials.values()),
+        accepted_samples=_spread(rounds.accepted_pile),
+        refused_samples=_varied(rounds.refused_piles),
     )
 
 
-def _refusals(samples: Sequence[Sample]) -> tuple[Refusal, ...]:
-    counted = Counter((sample.judge, sample.reason) for sample in samples if not sample.accepted)
+def _refusals(counted: Counter[tuple[str, str]]) -> tuple[Refusal, ...]:
     judges = list(dict.fromkeys(judge for judge, _ in counted))
     known = [judge for judge in GATE_ORDER if judge in judges]
     last = [judge for judge in ("",) if judge in judges]
@@ -154,18 +194,16 @@ def _refusals(samples: Sequence[Sample]) -> tuple[Refusal, ...]:
     return tuple(Refusal(judge=judge, reason=reason, n=n) for (judge, reason), n in ranked)
 
 
-def _progress(log: _Log, samples: Sequence[Sample], titles: Mapping[str, str], quota: int) -> tuple[Progress, ...]:
-    proposed = Counter(sample.candidate.slice for sample in samples)
-    accepted = Counter(sample.candidate.slice for sample in samples if sample.accepted)
+def _progress(rounds: _Rounds, quota: int) -> tuple[Progress, ...]:
     rows = []
-    for name in dict.fromkeys([*proposed, *log.slices]):
-        closed = log.slices.get(name)
+    for name in dict.fromkeys([*rounds.proposed, *rounds.slices]):
+        closed = rounds.slices.get(name)
         rows.append(
             Progress(
                 slice=name,
-                title=titles.get(name, name),
-                proposed=proposed[name],
-                accepted=accepted[name],
+                title=rounds.titles.get(name, name),
+                proposed=rounds.proposed[name],
+                accepted=rounds.accepted[name],
                 quota=closed.quota if closed else quota,
                 stop=str(closed.stop) if closed else "",
             )
@@ -173,17 +211,14 @@ def _progress(log: _Log, samples: Sequence[Sample], titles: Mapping[str, str], q
     return tuple(rows)
 
 
-def _spread(samples: Sequence[Sample]) -> tuple[Sample, ...]:
+def _spread(pile: _Pile) -> tuple[Sample, ...]:
     """Evenly over the whole run, so that nobody picks the good ones."""
-    step = max(1, -(-len(samples) // SAMPLES))
-    return tuple(samples[::step])
+    n = len(pile.kept)
+    return tuple(pile.kept if n <= SAMPLES else (pile.kept[place * n // SAMPLES] for place in range(SAMPLES)))
 
 
-def _varied(samples: Sequence[Sample]) -> tuple[Sample, ...]:
+def _varied(piles: Mapping[tuple[str, str], _Pile]) -> tuple[Sample, ...]:
     """Turn about over the reasons, each evenly over the run: a rare reason is shown as well as a common one."""
-    by_reason: dict[tuple[str, str], list[Sample]] = {}
-    for sample in samples:
-        by_reason.setdefault((sample.judge, sample.reason), []).append(sample)
-    piles = [list(_spread(pile)) for _, pile in sorted(by_reason.items(), key=lambda item: -len(item[1]))]
-    turns = [pile[turn] for turn in range(SAMPLES) for pile in piles if turn < len(pile)]
+    spread = [_spread(pile) for pile in sorted(piles.values(), key=lambda pile: -pile.seen)]
+    turns = [pile[turn] for turn in range(SAMPLES) for pile in spread if turn < len(pile)]
     return tuple(turns[:SAMPLES])

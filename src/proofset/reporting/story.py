@@ -11,10 +11,12 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import islice
 from typing import Any, Literal, TypeVar
 
 from proofset.config import Study
 from proofset.nouns.event import (
+    BriefClosed,
     Claimed,
     Costed,
     DeficitRanked,
@@ -22,9 +24,12 @@ from proofset.nouns.event import (
     Finished,
     Grounded,
     Ingested,
+    Judged,
     Measured,
     Opened,
+    Proposed,
     Proved,
+    Spent,
     Started,
     Trained,
 )
@@ -177,7 +182,13 @@ def since(events: Sequence[Event], verb: str) -> Sequence[Event]:
 
 
 def findings(study: Study, events: Sequence[Event]) -> Findings:
-    """Fold the events of a run into what they show."""
+    """Fold the events of a run into what they show.
+
+    The many events of the loop are gone through once for what became of them and once for what they cost; all else is
+    a fold of the few that are left.
+    """
+    everything = events
+    events, begun = _few(everything)
     deficits = {each.deficit.slice: each.deficit for each in _of(DeficitRanked, since(events, "audit"))}
     titles = {each.slice: each.title or each.slice for each in deficits.values()}
     measured = {each.measure.name: each for each in _of(Measured, since(events, "measure"))}
@@ -191,12 +202,24 @@ def findings(study: Study, events: Sequence[Event]) -> Findings:
         ingested=_last(Ingested, since(events, "ingest")),
         deficits=tuple(sorted(deficits.values(), key=lambda each: each.rank)),
         grounded=_last(Grounded, since(events, "ground")),
-        synthesis=fold_rounds(since(events, "synthesize"), titles, study.synthesize.quota),
+        synthesis=fold_rounds(islice(everything, begun, None), titles, study.synthesize.quota),
         pairs=tuple(Pair(measure=each.measure, control=each.control) for each in measured.values()),
-        spending=fold_spending(events),
+        spending=fold_spending(everything),
         cost=costed.statement if costed else None,
         proof=_proof(events),
     )
+
+
+def _few(events: Sequence[Event]) -> tuple[list[Event], int]:
+    """The events that are not of the loop's many kinds, and the place after which its last walk began."""
+    few: list[Event] = []
+    begun = len(events)
+    for place, event in enumerate(events, start=1):
+        if not isinstance(event, Proposed | Judged | Spent | BriefClosed):
+            few.append(event)
+            if isinstance(event, Started) and event.verb == "synthesize":
+                begun = place
+    return few, begun
 
 
 def as_json(found: Findings) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import os
 import platform
 import secrets
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
@@ -26,7 +26,7 @@ from pydantic_core import to_json, to_jsonable_python
 from proofset.errors import RunError, RunLocked, RunMismatch
 from proofset.nouns.event import Event, Finished, Opened, Started
 from proofset.nouns.record import content_id
-from proofset.runs.log import Log, replay, unwritable
+from proofset.runs.log import Events, Log, replay, unwritable
 
 LOG, SETTINGS, STUDY = "events.jsonl", "run.json", "study.toml"
 LOCK, HOLDER = "run.lock", "run.lock.json"
@@ -42,7 +42,7 @@ class Run:
     """A run folder. ``Run.open`` to write (a context manager), ``Run.read`` to look on."""
 
     def __init__(
-        self, folder: Path, events: list[Event], *, log: Log | None = None, lock: BaseFileLock | None = None
+        self, folder: Path, events: Events, *, log: Log | None = None, lock: BaseFileLock | None = None
     ) -> None:
         self.folder = folder
         """Where everything of this run lies."""
@@ -109,22 +109,22 @@ class Run:
 
     def is_finished(self, verb: str, key: str) -> bool:
         """Whether ``verb`` ended with this key, was not begun again since, and all its files are still there."""
-        for event in reversed(self.events):
-            if isinstance(event, Started) and event.verb == verb:
-                return False
-            if isinstance(event, Finished) and event.verb == verb:
-                return event.key == key and all(self.path(output).exists() for output in event.outputs)
+        for _, event in self.events.steps(verb):
+            return (
+                isinstance(event, Finished)
+                and event.key == key
+                and all(self.path(output).exists() for output in event.outputs)
+            )
         return False
 
     def last_key(self, verb: str) -> str | None:
         """The key ``verb`` was last begun with; None if it never was."""
-        at = self._begun(verb)
-        return None if at is None else self.events[at].key  # type: ignore[union-attr]
+        return next((event.key for _, event in self.events.steps(verb) if isinstance(event, Started)), None)
 
-    def since(self, verb: str) -> list[Event]:
-        """The events after ``verb`` was last begun, of other verbs too; none if it never was."""
-        at = self._begun(verb)
-        return [] if at is None else self.events[at + 1 :]
+    def since(self, verb: str) -> Iterable[Event]:
+        """The events after ``verb`` was last begun, of other verbs too; to be gone through once."""
+        begun = next((place for place, event in self.events.steps(verb) if isinstance(event, Started)), None)
+        return [] if begun is None else self.events.since(begun)
 
     def path(self, relative: str) -> Path:
         """The place of a file of this run. Raises RunError for a place outside its folder."""
@@ -177,14 +177,6 @@ class Run:
         if self._log is None:
             raise RunError(f"{self.folder}: not open for writing", hint="use `with Run.open(...) as run:`")
         return self._log
-
-    def _begun(self, verb: str) -> int | None:
-        """Index of the event that last began ``verb``."""
-        for at in range(len(self.events) - 1, -1, -1):
-            event = self.events[at]
-            if isinstance(event, Started) and event.verb == verb:
-                return at
-        return None
 
     def _sweep(self) -> None:
         """Remove drafts that a killed process left: as the only writer we know that nobody fills them."""

@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
+from operator import eq
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Any, NamedTuple, TypeVar, get_args, overload
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError, from_json
 
 from proofset.errors import InputError, LogCorrupt, RunFromNewerVersion, RunUnwritable
-from proofset.nouns.event import Event
+from proofset.nouns.event import Event, Finished, Started
 
 T = TypeVar("T")
 
@@ -32,8 +34,12 @@ a field added with a default needs none."""
 KINDS: dict[str, type[Event]] = {kind.__name__: kind for kind in get_args(Event)}
 """Every kind a line may have."""
 
+HELD = 10_000
+"""Events up to which a log is held in memory."""
+
 _CODECS: dict[type, TypeAdapter[Any]] = {}
 _ENVELOPE = ("kind", "v", "at")
+_HEAD = re.compile(rb'\{"kind":"(\w+)","v":(\d+),"at":"[^"\\\\]*",')
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 _NOT_ALLOWED = (errno.EACCES, errno.EPERM, errno.EROFS)
 
@@ -81,9 +87,83 @@ def version() -> int:
     return 1 + len(LIFTS)
 
 
-def replay(path: Path) -> list[Event]:
+class Place(NamedTuple):
+    """Where an event stands: how many there are up to and with it, and the byte at which its line ends."""
+
+    number: int
+    end: int
+
+
+class Events(Sequence[Event]):
+    """The events of a log in order. A short log is held in memory, a long one is read again when it is gone through.
+
+    So a run of a million events takes no more memory than one of a few thousand.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Read the file once: a torn last line is passed over, other damage raises LogCorrupt."""
+        self._path = path
+        self._held: list[Event] | None = []
+        self._steps: list[tuple[Place, Started | Finished]] = []
+        self._count = self.size = 0
+        for event, end in _scan(path, 0, None):
+            self.add(event, end)
+
+    size: int
+    """Bytes of the file's sound part."""
+
+    def add(self, event: Event, end: int) -> None:
+        """One more event, whose line ends at byte ``end``."""
+        self._count, self.size = self._count + 1, end
+        if isinstance(event, Started | Finished):
+            self._steps.append((Place(self._count, end), event))
+        if self._held is not None:
+            self._held.append(event)
+            if self._count > HELD:
+                self._held = None
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __iter__(self) -> Iterator[Event]:
+        return iter(self._held) if self._held is not None else self._from(0)
+
+    def __reversed__(self) -> Iterator[Event]:
+        return reversed(self._held if self._held is not None else list(self))
+
+    @overload
+    def __getitem__(self, place: int) -> Event: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[Event]: ...
+
+    def __getitem__(self, place: int | slice) -> Event | Sequence[Event]:
+        return (self._held if self._held is not None else list(self))[place]
+
+    def __eq__(self, other: object) -> bool:
+        """Equal to any sequence of the same events."""
+        return isinstance(other, Sequence) and len(self) == len(other) and all(map(eq, self, other))
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return repr(self._held) if self._held is not None else f"<{self._count} events of {self._path}>"
+
+    def steps(self, verb: str) -> Iterator[tuple[Place, Started | Finished]]:
+        """The beginnings and ends of a verb, the last one first, each with its place."""
+        return ((place, event) for place, event in reversed(self._steps) if event.verb == verb)
+
+    def since(self, place: Place) -> Iterable[Event]:
+        """The events after a place; to be gone through once."""
+        return self._held[place.number :] if self._held is not None else self._from(place.end)
+
+    def _from(self, start: int) -> Iterator[Event]:
+        return (event for event, _ in _scan(self._path, start, self.size))
+
+
+def replay(path: Path) -> Events:
     """The events of a log, in order. A torn last line is passed over; other damage raises LogCorrupt."""
-    return _scan(path)[0]
+    return Events(path)
 
 
 class Log:
@@ -94,9 +174,9 @@ class Log:
         try:
             self._file = path.open("ab", buffering=0)
             try:
-                self.events, self._size = _scan(path)
+                self.events = Events(path)
                 # A torn tail must go first: a line appended to it would be lost with it.
-                self._file.truncate(self._size)
+                self._file.truncate(self.events.size)
             except BaseException:
                 self._file.close()
                 raise
@@ -115,8 +195,7 @@ class Log:
         except OSError as error:
             self._cut_half_line()
             raise unwritable(self.path.parent, error) from error
-        self._size += len(line)
-        self.events.append(event)
+        self.events.add(event, self.events.size + len(line))
 
     def sync(self) -> None:
         """Wait until the disk has all lines: from here on they survive a power cut."""
@@ -134,27 +213,57 @@ class Log:
     def _cut_half_line(self) -> None:
         """Take back what was written of a line that did not fit."""
         try:
-            self._file.truncate(self._size)
+            self._file.truncate(self.events.size)
         except OSError:
             # Nothing may follow half a line. The next opening heals it.
             with suppress(OSError):
                 self._file.close()
 
 
-def _scan(path: Path) -> tuple[list[Event], int]:
-    """The events of a log, and the length in bytes of its sound part."""
-    events: list[Event] = []
-    size = 0
+def _scan(path: Path, start: int, size: int | None) -> Iterator[tuple[Event, int]]:
+    """The events of the lines from byte ``start`` up to ``size``, each with the byte at which its line ends."""
+    end, number = start, 0
     with path.open("rb") as lines:
-        for number, line in enumerate(lines, start=1):
-            parsed = _parsed(line)
-            if parsed is None:
-                if lines.read(1):
-                    raise _corrupt(path, number, "is not a line of JSON")
-                break
-            events.append(_decoded(parsed, path, number))
-            size += len(line)
-    return events, size
+        lines.seek(start)
+        for line in lines:
+            if size is not None and end >= size:
+                return
+            number += 1
+            event = _quickly(line)
+            if event is None:
+                place = number + _lines_before(path, start)
+                parsed = _parsed(line)
+                if parsed is None:
+                    if size is not None or lines.read(1):  # what was sound once is not torn
+                        raise _corrupt(path, place, "is not a line of JSON")
+                    return
+                event = _decoded(parsed, path, place)
+            end += len(line)
+            yield event, end
+
+
+def _quickly(line: bytes) -> Event | None:
+    """The event of a line as this version writes it, read in one step; None for any other line."""
+    head = _HEAD.match(line)
+    if head is None or not line.endswith(b"\n") or int(head[2]) != version():
+        return None
+    kind = KINDS.get(head[1].decode())
+    if kind is None:
+        return None
+    try:
+        events = codec(kind).validate_json(b"[{" + line[head.end() : -1] + b"]")
+    except ValidationError:
+        return None
+    return events[0] if len(events) == 1 else None
+
+
+def _lines_before(path: Path, end: int) -> int:
+    """How many lines end before byte ``end``: for errors that name a line."""
+    lines, left = 0, end
+    with path.open("rb") as file:
+        while left and (block := file.read(min(left, 1 << 20))):
+            lines, left = lines + block.count(b"\n"), left - len(block)
+    return lines
 
 
 def _parsed(line: bytes) -> dict[str, Any] | None:

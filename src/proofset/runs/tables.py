@@ -7,10 +7,12 @@ holds, and is read as no other: held-out records never come back as Records.
 from __future__ import annotations
 
 import types
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
 from decimal import Decimal
 from enum import StrEnum
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin, get_type_hints
 
@@ -25,13 +27,15 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+ROW_GROUP = 2000
+"""Rows that are turned into columns at once."""
 NOUN = b"proofset.noun"
 """Key of a file's metadata under which its noun is named."""
 
 
 def write_records(path: Path, records: Iterable[Record]) -> None:
     """Records with their messages, origin, group, source, licence and generation; one row a record, order kept."""
-    write_rows(path, list(records), Record)
+    write_rows(path, records, Record)
 
 
 def read_records(path: Path) -> list[Record]:
@@ -41,7 +45,7 @@ def read_records(path: Path) -> list[Record]:
 
 def write_heldout(path: Path, heldout: Iterable[HeldOut]) -> None:
     """Held-out records; one row each, order kept."""
-    write_rows(path, list(heldout), HeldOut)
+    write_rows(path, heldout, HeldOut)
 
 
 def read_heldout(path: Path) -> list[HeldOut]:
@@ -49,28 +53,49 @@ def read_heldout(path: Path) -> list[HeldOut]:
     return read_rows(path, HeldOut)
 
 
-def write_rows(path: Path, rows: Sequence[T], noun: type[T] | None = None) -> None:
-    """Any rows of one dataclass. ``noun`` names the class where ``rows`` may be empty.
+def write_rows(path: Path, rows: Iterable[T], noun: type[T] | None = None) -> None:
+    """Any rows of one dataclass, a few thousand at a time. ``noun`` names the class where ``rows`` may be empty.
 
     Raises InputError for a text that UTF-8 cannot hold, or a field type that has no column.
     """
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    noun = noun or (type(rows[0]) if rows else None)
+    rest = iter(rows)
+    chunk = list(islice(rest, ROW_GROUP))
+    noun = noun or (type(chunk[0]) if chunk else None)
     if noun is None:
         raise InputError("no rows, and nothing says what they would be", hint="pass the class as well")
+    with _fitting(path, noun):
+        first = _columned(path, chunk, noun)
+        # Given a path, pyarrow removes whatever lies there when it fails; given a file, it leaves that to the caller.
+        with (
+            path.open("wb") as out,
+            pq.ParquetWriter(out, first.schema, compression="zstd", write_page_checksum=True) as writer,
+        ):
+            writer.write_table(first)
+            while chunk := list(islice(rest, ROW_GROUP)):
+                writer.write_table(_columned(path, chunk, noun))
+
+
+def _columned(path: Path, rows: list[T], noun: type[T]) -> pa.Table:
+    """Some rows as columns."""
+    import pyarrow as pa
+
     if strangers := {type(row).__name__ for row in rows} - {noun.__name__}:
         raise InputError(
             f"{path.name}: {', '.join(strangers)} cannot be written among {noun.__name__}",
             hint="give each noun a file of its own",
         )
+    return pa.Table.from_pylist(codec(noun).dump_python(rows, mode="json", warnings="error"), schema=schema_of(noun))
+
+
+@contextmanager
+def _fitting(path: Path, noun: type) -> Iterator[None]:
+    """What does not fit its column, in words."""
     try:
-        plain = codec(noun).dump_python(list(rows), mode="json", warnings="error")
-        table = pa.Table.from_pylist(plain, schema=schema_of(noun))
-        # Given a path, pyarrow removes whatever lies there when it fails; given a file, it leaves that to the caller.
-        with path.open("wb") as out:
-            pq.write_table(table, out, compression="zstd", write_page_checksum=True)
+        yield
+    except InputError:
+        raise
     except (ValueError, OverflowError) as error:
         raise InputError(
             f"{path.name}: a {noun.__name__} cannot be written: {error}",

@@ -57,7 +57,7 @@ def _looped(text: str, rng: random.Random) -> str:
 
 
 def trial(
-    critic: Judge,
+    critic: Judge | None,
     gates: Gates,
     records: Sequence[Record],
     folds: dict[str, int],
@@ -83,8 +83,9 @@ def trial(
     if not others:  # every label is an edge: present each record for the next label
         wrong = [_Case(case.text, labels[(labels.index(case.label) + 1) % len(labels)], case.fold) for case in good]
     unseen = [_Case(record.text, str(record.label), folds[record.id]) for record in shuffled[1::2]][:most]
-    yield _measured(critic, GOOD, good)
-    yield _measured(critic, "wrong label", wrong)
+    if critic is not None:
+        yield _measured(critic, GOOD, good)
+        yield _measured(critic, "wrong label", wrong)
     yield _measured(form, GOOD, unseen)
     yield _measured(form, "truncated", [_Case(case.text, case.label, case.fold, finish="length") for case in unseen])
     yield _measured(form, "repeats itself", _planted(unseen, _looped, rng))

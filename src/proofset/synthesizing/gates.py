@@ -8,11 +8,13 @@ from __future__ import annotations
 import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from statistics import median
 
 from proofset.config import Gates
-from proofset.copies import CopyIndex, longest_shared_run
+from proofset.copies import CopyIndex, longest_shared_run, shares_run
 from proofset.nouns.candidate import Brief, Candidate, Decision, Verdict
+from proofset.nouns.record import normal_form
 from proofset.plugins import Judge
 
 
@@ -82,21 +84,29 @@ class _Trigrams:
     """Counts of what follows each pair of characters."""
 
     def __init__(self, texts: Sequence[str]) -> None:
-        self._after: dict[str, Counter[str]] = defaultdict(Counter)
+        after: dict[str, Counter[str]] = defaultdict(Counter)
         for text in texts:
             padded = f"\x02\x02{text}"
             for place in range(2, len(padded)):
-                self._after[padded[place - 2 : place]][padded[place]] += 1
-        self._total = {pair: sum(counts.values()) for pair, counts in self._after.items()}
-        self._alphabet = len({character for counts in self._after.values() for character in counts}) + 1
+                after[padded[place - 2 : place]][padded[place]] += 1
+        alphabet = len({character for counts in after.values() for character in counts}) + 1
+        self._bits: dict[str, float] = {}
+        """Surprise of each three characters that were seen."""
+        self._unseen: dict[str, float] = {}
+        """Surprise of any other character after each pair."""
+        self._unknown = math.log2(alphabet)
+        for pair, counts in after.items():
+            total = math.log2(sum(counts.values()) + alphabet)
+            self._unseen[pair] = total
+            for character, count in counts.items():
+                self._bits[pair + character] = total - math.log2(count + 1)
 
     def surprise(self, text: str) -> float:
         """Mean bits a character."""
-        padded, bits = f"\x02\x02{text}", 0.0
-        for place in range(2, len(padded)):
-            pair = padded[place - 2 : place]
-            count = self._after[pair][padded[place]] if pair in self._total else 0
-            bits -= math.log2((count + 1) / (self._total.get(pair, 0) + self._alphabet))
+        padded, bits, seen = f"\x02\x02{text}", 0.0, self._bits
+        for place in range(len(text)):
+            three = padded[place : place + 3]
+            bits += seen[three] if three in seen else self._unseen.get(three[:2], self._unknown)
         return bits / max(1, len(text))
 
 
@@ -132,16 +142,23 @@ class AnchorGate:
 
     def judge(self, brief: Brief, candidate: Candidate) -> Verdict:
         """Refuse a run of words shared with an anchor that is too long, or makes up most of the candidate."""
-        words, given = len(candidate.text.split()), len(brief.opening.split())
+        normal = normal_form(candidate.text)
+        words, given = normal.count(" ") + 1, len(brief.opening.split())
         if given and words <= given:
             return _reject(self.name, candidate, "copies an anchor", "nothing but the words it was given")
         limit = min(self._settings.copied_run_words, max(4, math.ceil(0.6 * words)))
         for anchor in brief.anchors:
-            run = longest_shared_run(candidate.text, anchor.text)
-            if run >= limit and run > given:
+            if shares_run(normal, _anchor_form(anchor.text), max(limit, given + 1)):
+                run = longest_shared_run(candidate.text, anchor.text)
                 critique = f"{run} words in a row from {anchor.record_id}"
                 return _reject(self.name, candidate, "copies an anchor", critique)
         return _accept(self.name, candidate)
+
+
+@lru_cache(maxsize=1024)
+def _anchor_form(text: str) -> str:
+    """The normal form of an anchor: the same few are compared with every candidate."""
+    return normal_form(text)
 
 
 class Cascade:
@@ -161,7 +178,10 @@ class Cascade:
             FluencyGate([text for _, text in organic], settings),
         )
 
-    def for_slice(self, critic: Judge) -> tuple[list[Judge], Callable[[str, str], None]]:
-        """One slice's judges, the critic last, and what to call with (id, text) of each accepted candidate."""
+    stateful = frozenset({"duplicate"})
+    """The gates whose verdict depends on what was accepted before."""
+
+    def for_slice(self) -> tuple[list[Judge], Callable[[str, str], None]]:
+        """One slice's gates in order, and what to call with (id, text) of each accepted candidate."""
         accepted = CopyIndex(self._settings.copy_similarity)
-        return [self._form, CopyGate("duplicate", "duplicate", accepted), *self._shared, critic], accepted.add
+        return [self._form, CopyGate("duplicate", "duplicate", accepted), *self._shared], accepted.add

@@ -10,28 +10,40 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
-from decimal import Decimal
+from dataclasses import dataclass, field
+from math import ceil
 
 from proofset.config import Synthesize
-from proofset.errors import ModelUnavailable, ReplyUnreadable
-from proofset.nouns.candidate import Brief, Candidate, Decision, Quota, Stop
-from proofset.nouns.event import BriefClosed, Event, Judged, Proposed, SliceClosed, Spent
+from proofset.errors import BudgetSpent, ModelError, ModelRefused
+from proofset.nouns.candidate import Brief, Candidate, Decision, Quota, Stop, Verdict
+from proofset.nouns.event import BriefClosed, Event, Judged, Proposed, SliceClosed
 from proofset.nouns.record import content_id
-from proofset.nouns.result import Usage
-from proofset.plugins import ChatModel, Judge, Request
+from proofset.plugins import ChatModel, Judge, Purpose, Request, Reviewer
 from proofset.synthesizing.brief import Composer
 
 FAILURES_IN_A_ROW = 10
-"""Calls that may fail one after the other before the run stops: by then the model is gone, not unlucky."""
+"""Briefs that may fail one after the other before the run stops: by then the model is gone, not unlucky."""
+FEWEST_OPEN = 8
+"""Briefs that may be open however few records are still wanted."""
+SPARE = 1.25
+"""Briefs open for each that is likely to be needed, at the yield so far."""
+TRUSTED = 8
+"""Accepted briefs that the yield so far starts from: after the first few closings it is a guess, and a bad one dear."""
+ONE_REQUEST = (400, 413, 422)
+"""Statuses by which a server refuses one request and not the one who asks."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Panel:
-    """The judges in order, and what to call with (id, text) of an accepted candidate."""
+    """The judges in order, those that are waited for after them, and whom to tell of an accepted candidate."""
 
     judges: Sequence[Judge]
     remember: Callable[[str, str], None]
+    """Called with (id, text) of each accepted candidate."""
+    stateful: frozenset[str] = frozenset()
+    """Names of the judges whose verdict depends on what was accepted before: asked at the closing alone."""
+    reviewers: Sequence[Reviewer] = ()
+    """Asked as soon as there is a candidate that no stateless judge refuses, many at once."""
 
 
 @dataclass(slots=True)
@@ -70,23 +82,24 @@ class Past:
         return pasts
 
 
-class Purse:
-    """The money of the verb: what was spent, and whether the next brief may still be opened."""
+@dataclass(slots=True)
+class Tried:
+    """What is known of a brief when its turn to be closed comes."""
 
-    def __init__(self, cap_usd: Decimal | None, spent_usd: Decimal, price: Callable[[Usage], Usage]) -> None:
-        """``price`` puts an amount and its basis on a usage; ``cap_usd`` None means no cap."""
-        self._cap, self.spent, self._price = cap_usd, spent_usd, price
+    candidate: Candidate | None
+    why: str = ""
+    """Why there is no candidate."""
+    verdicts: dict[str, Verdict] = field(default_factory=dict)
+    """Verdicts so far, by judge."""
+    unpaid: bool = False
+    """Whether the budget did not reach; the brief stays open, and a later walk with more money takes it up."""
 
-    @property
-    def empty(self) -> bool:
-        """Whether the cap is reached."""
-        return self._cap is not None and self.spent >= self._cap
 
-    def pay(self, usage: Usage) -> Usage:
-        """The usage with its price, booked."""
-        priced = self._price(usage)
-        self.spent += priced.usd or Decimal(0)
-        return priced
+@dataclass(slots=True)
+class Streak:
+    """Briefs that failed one after the other, whichever slice they are of: small slices end before they have ten."""
+
+    failed: int = 0
 
 
 @dataclass(kw_only=True)
@@ -98,39 +111,28 @@ class SliceLoop:
     model: ChatModel
     panel: Panel
     settings: Synthesize
-    purse: Purse
     tell: Callable[[Event], None]
     past: Past
+    settled: Callable[[str], None] = lambda brief_id: None
+    """Called with the id of a brief for which nothing more will be paid."""
+    halted: Callable[[], bool] = lambda: False
+    """Whether to open nothing more, finish what is in flight, and leave the slice unfinished."""
+    streak: Streak = field(default_factory=Streak)
+    """Shared by all slices that one model speaks for."""
     accepted: int = 0
     refused_in_a_row: int = 0
-    failed_in_a_row: int = 0
 
     async def run(self) -> None:
-        """Open briefs while there is need, close them in order, and say why it ended."""
+        """Open briefs while there is need, close them in order, and say why it ended.
+
+        What one brief fails of ends the others at once, and is raised in a group.
+        """
         if self.past.finished:
             return
-        opened: dict[int, asyncio.Task[Candidate | None]] = {}
-        next_to_open = next_to_close = 0
-        stop: Stop | None = None
-        try:
-            while True:
-                while stop is None and next_to_open < min(next_to_close + self.settings.window, self.quota.max_briefs):
-                    brief = self.composer.brief(next_to_open)
-                    if self.purse.empty and not self.past.knows(brief):
-                        stop = Stop.BUDGET
-                        break
-                    opened[next_to_open] = asyncio.create_task(self._candidate(brief))
-                    next_to_open += 1
-                if not opened:
-                    break
-                candidate = await opened.pop(next_to_close)
-                self._close(self.composer.brief(next_to_close), candidate)
-                next_to_close += 1
-                stop = stop or self._stop(next_to_close)
-        finally:
-            for task in opened.values():
-                task.cancel()
-            await asyncio.gather(*opened.values(), return_exceptions=True)
+        async with asyncio.TaskGroup() as briefs:
+            stop = await self._go_through(briefs)
+        if stop is None and self.halted():
+            return
         self.tell(
             SliceClosed(
                 slice=self.quota.slice,
@@ -140,6 +142,44 @@ class SliceLoop:
             )
         )
 
+    async def _go_through(self, briefs: asyncio.TaskGroup) -> Stop | None:
+        """Open and close briefs until none is left open; why no more were opened, None where there were no more.
+
+        None as well where a brief was held back, whatever the others came to: a run left alone would have closed it.
+        """
+        opened: dict[int, tuple[Brief, asyncio.Task[Tried]]] = {}
+        next_to_open = next_to_close = 0
+        stop: Stop | None = None
+        held_back = False
+        while True:
+            while stop is None and not held_back and next_to_open < self._open_until(next_to_close):
+                if held_back := self.halted():
+                    break
+                brief = self.composer.brief(next_to_open)
+                opened[next_to_open] = brief, briefs.create_task(self._try(brief))
+                next_to_open += 1
+            if not opened:
+                return None if held_back else stop
+            brief, task = opened.pop(next_to_close)
+            tried = await task
+            if tried.unpaid:
+                stop = stop or Stop.BUDGET
+            else:
+                self._close(brief, tried)
+            next_to_close += 1
+            stop = stop or self._stop(next_to_close)
+
+    def _open_until(self, n_closed: int) -> int:
+        """The number before which briefs may be open: the window, but not many more than are likely to be needed.
+
+        It depends on what was closed and on nothing else, so it is the same in every run.
+        """
+        wanted = self.quota.accepted - self.accepted
+        likely = SPARE * wanted * (n_closed + TRUSTED) / (self.accepted + TRUSTED)
+        return min(
+            n_closed + min(self.settings.briefs_in_flight, max(FEWEST_OPEN, ceil(likely))), self.quota.max_briefs
+        )
+
     def _stop(self, n_closed: int) -> Stop | None:
         if self.accepted >= self.quota.accepted:
             return Stop.QUOTA_MET
@@ -147,35 +187,53 @@ class SliceLoop:
             return Stop.PATIENCE
         return Stop.BRIEFS_SPENT if n_closed >= self.quota.max_briefs else None
 
-    async def _candidate(self, brief: Brief) -> Candidate | None:
-        """The candidate of a brief: out of the log where it is there, else from the model. None: no usable reply."""
-        if brief.id in self.past.proposed or brief.id in self.past.closed:
-            return self.past.proposed.get(brief.id)
+    async def _try(self, brief: Brief) -> Tried:
+        """Have the brief answered and, where reviewers are to be waited for, reviewed."""
+        try:
+            if brief.id in self.past.closed:
+                return Tried(self.past.proposed.get(brief.id))
+            tried = Tried(self._known(brief) or await self._proposed(brief))
+            if tried.candidate is not None and self.panel.reviewers:
+                await self._review(brief, tried.candidate, tried)
+            self.streak.failed = 0
+            return tried
+        except BudgetSpent:
+            return Tried(None, unpaid=True)
+        except ModelError as error:
+            if isinstance(error, ModelRefused) and error.status not in ONE_REQUEST:
+                raise
+            self.streak.failed += 1
+            if self.streak.failed >= FAILURES_IN_A_ROW:
+                raise
+            return Tried(None, why="no reply")
+        finally:
+            self.settled(brief.id)
+
+    def _known(self, brief: Brief) -> Candidate | None:
+        """The brief's candidate out of the log, where it is there."""
+        if (candidate := self.past.proposed.get(brief.id)) is not None:
+            return candidate
         if (candidate := self.past.answered.get(brief.id)) is not None:
             self.tell(Proposed(candidate=candidate, number=brief.number))
-            return candidate
+        return candidate
+
+    async def _proposed(self, brief: Brief) -> Candidate:
+        """The candidate that the model writes."""
         sampling = self.settings.sampling
-        request = Request(
-            prompt=brief.prompt,
-            max_tokens=sampling.max_tokens,
-            temperature=sampling.temperature,
-            top_p=sampling.top_p,
-            top_k=sampling.top_k,
-            min_p=sampling.min_p,
-            seed=brief.seed,
-            stop=("\n",),
-            shared_chars=brief.shared_chars,
+        reply = await self.model.reply(
+            Request(
+                prompt=brief.prompt,
+                max_tokens=sampling.max_tokens,
+                temperature=sampling.temperature,
+                top_p=sampling.top_p,
+                top_k=sampling.top_k,
+                min_p=sampling.min_p,
+                seed=brief.seed,
+                stop=("\n",),
+                shared_chars=brief.shared_chars,
+                purpose=Purpose("generate", brief.slice, brief.id),
+            )
         )
-        try:
-            reply = await self.model.reply(request)
-        except (ModelUnavailable, ReplyUnreadable):
-            self.failed_in_a_row += 1
-            if self.failed_in_a_row >= FAILURES_IN_A_ROW:
-                raise
-            return None
-        self.failed_in_a_row = 0
-        usage = replace(reply.usage, stage="generate", slice=brief.slice, brief_id=brief.id)
-        self.tell(Spent(usage=self.purse.pay(usage)))
         text, finish = whole(" ".join(f"{brief.opening} {reply.text.strip()}".split()), reply.finish)
         candidate = Candidate(
             id=content_id("candidate", brief.id, text),
@@ -189,36 +247,54 @@ class SliceLoop:
         self.tell(Proposed(candidate=candidate, number=brief.number))
         return candidate
 
-    def _close(self, brief: Brief, candidate: Candidate | None) -> None:
+    async def _review(self, brief: Brief, candidate: Candidate, tried: Tried) -> None:
+        """Ask the reviewers, unless a judge who needs to know nothing else refuses: those cost nothing."""
+        for judge in self.panel.judges:
+            if judge.name not in self.panel.stateful:
+                verdict = tried.verdicts[judge.name] = judge.judge(brief, candidate)
+                if verdict.decision is Decision.REJECT:
+                    return
+        for reviewer in self.panel.reviewers:
+            verdict = tried.verdicts[reviewer.name] = await reviewer.review(brief, candidate)
+            if verdict.decision is Decision.REJECT:
+                return
+
+    def _close(self, brief: Brief, tried: Tried) -> None:
         """Judge the candidate and commit; a brief the log has closed already keeps its outcome."""
-        known = self.past.closed.get(brief.id)
-        if known is None:
-            winner, reason = self._judged(brief, candidate)
+        closing = self.past.closed.get(brief.id)
+        if closing is None:
+            winner, reason = self._judged(brief, tried)
             closing = BriefClosed(
                 brief_id=brief.id, slice=brief.slice, number=brief.number, winner=winner, reason=reason
             )
             self.tell(closing)
-        else:
-            closing = known
-        if closing.winner is not None and candidate is not None:
-            self.panel.remember(candidate.id, candidate.text)
+        if closing.winner is not None and tried.candidate is not None:
+            self.panel.remember(tried.candidate.id, tried.candidate.text)
             self.accepted, self.refused_in_a_row = self.accepted + 1, 0
         elif closing.reason != "surplus":
             self.refused_in_a_row += 1
 
-    def _judged(self, brief: Brief, candidate: Candidate | None) -> tuple[str | None, str]:
+    def _judged(self, brief: Brief, tried: Tried) -> tuple[str | None, str]:
         """The id of the accepted candidate, or None and the reason."""
+        candidate = tried.candidate
         if candidate is None:
-            return None, "no reply"
+            return None, tried.why or "no reply"
         for judge in self.panel.judges:
-            verdict = judge.judge(brief, candidate)
-            if verdict.decision is Decision.REJECT or verdict.scores:
-                self.tell(Judged(verdict=verdict))
-            if verdict.decision is Decision.REJECT:
+            verdict = tried.verdicts.get(judge.name) or judge.judge(brief, candidate)
+            if not self._passes(verdict):
                 return None, verdict.reason
+        for reviewer in self.panel.reviewers:
+            if not self._passes(tried.verdicts[reviewer.name]):
+                return None, tried.verdicts[reviewer.name].reason
         if self.accepted >= self.quota.accepted:  # opened before the quota was met: good, but not asked for
             return None, "surplus"
         return candidate.id, ""
+
+    def _passes(self, verdict: Verdict) -> bool:
+        """Whether the judge lets the candidate pass; what it has to say is told."""
+        if verdict.decision is Decision.REJECT or verdict.scores:
+            self.tell(Judged(verdict=verdict))
+        return verdict.decision is not Decision.REJECT
 
 
 def whole(text: str, finish: str) -> tuple[str, str]:
@@ -241,10 +317,22 @@ async def synthesize(loops: Sequence[SliceLoop], parallel: int) -> None:
         for each in waiting:
             await each.run()
 
-    window = loops[0].settings.window if loops else 1
     try:
         async with asyncio.TaskGroup() as group:
-            for _ in range(max(1, -(-parallel // window))):
+            for _ in range(_side_by_side(loops, parallel)):
                 group.create_task(worker())
     except BaseExceptionGroup as failures:
-        raise failures.exceptions[0] from None
+        first: BaseException = failures
+        while isinstance(first, BaseExceptionGroup):
+            first = first.exceptions[0]
+        raise first from None
+
+
+def _side_by_side(loops: Sequence[SliceLoop], parallel: int) -> int:
+    """Slices to run at once: enough briefs to fill the model, though some wait for their turn to be closed."""
+    needed = parallel * (2 if loops and loops[0].settings.model.base_url else 1)
+    for number, each in enumerate(loops, start=1):
+        needed -= each._open_until(0)
+        if needed <= 0:
+            return number
+    return max(1, len(loops))

@@ -1,0 +1,225 @@
+"""Speakers put together: a model, the store of replies, the gate before its server, the purse and the books.
+
+Rooms on one floor are strangers; here a model meets the store that remembers what it said, the prices that say what it
+cost, and the budget that all models of a run spend from.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from decimal import Decimal
+
+from proofset.artifacts import PREFIX, pinned
+from proofset.costing.prices import IN_PROCESS, Tariff, pricer, tariff
+from proofset.errors import BudgetSpent, ModelError
+from proofset.models.admission import Admission
+from proofset.models.breaker import Breaker
+from proofset.models.dialects import SELF_HOSTED, dialect_of
+from proofset.models.metered import Books, Metered, token_bound
+from proofset.models.purse import NOTHING, Amount, Purse, caps_of
+from proofset.models.structured import Ladder, Shape, Shaped, ask
+from proofset.nouns.event import Event, Paused, Spent
+from proofset.nouns.record import content_id
+from proofset.nouns.result import Standing, Usage, UsageBasis
+from proofset.plugins import ChatModel, Purpose, Request, find
+from proofset.runs.accounts import Account
+from proofset.runs.responses import Responses, home
+from proofset.speakers import Model
+from proofset.synthesizing.reviewer import Answered, Ask, Opinion
+from proofset.walk import Walk
+
+GENERATOR, CRITIC = "synthesize.model", "synthesize.critic.model"
+"""Where the settings of the two speakers stand in the study."""
+BYTES_A_TOKEN = 8
+"""Bytes of a candidate for each token it may have, when the cost of judging it is bounded before it is written."""
+LOOP_STAGES = frozenset({"generate", "critic"})
+"""Stages that the loop's budget pays for."""
+
+
+class Speaking:
+    """Everything that the models of one walk share; closed when the walk is over. Made inside the event loop."""
+
+    def __init__(self, walk: Walk) -> None:
+        """Open the store and the purse; the purse knows what earlier walks of this run used up."""
+        budget = walk.study.synthesize.budget
+        caps, spent = caps_of(budget.usd, budget.tokens, budget.requests, budget.seconds), used_up(walk.run.events)
+        self._walk = walk
+        self.store = Responses(home())
+        self._account = None
+        if budget.shared and caps.usd is not None:
+            holder = content_id("holder", socket.gethostname(), walk.run.folder.resolve())
+            self._account = Account(self.store, budget.shared, holder, caps.usd, spent.usd)
+        self.purse = Purse(caps, spent, loans=self._account)
+        self._speakers: list[Metered] = []
+        self._gates: dict[str, Admission] = {}
+
+    def metered(self, model: ChatModel, place: str, for_judging: Callable[[Request], Amount] | None = None) -> Metered:
+        """The model of the settings at ``place``, with store, gate, purse and books round it."""
+        settings = self._settings(place)
+        prices = tariff(settings, place)
+        price = pricer(settings, usd_per_core_hour=self._walk.study.cost.usd_per_core_hour, place=place)
+        dearest = _Dearest(prices, settings.engine in IN_PROCESS)
+        made = Metered(
+            model=model,
+            identity=_identity(self._walk, settings, model.name),
+            store=self.store,
+            admission=self._gate(settings, model),
+            breaker=Breaker(settings.give_up_s),
+            purse=self.purse,
+            books=Books(price=lambda usage: dearest.seen(price(usage)), spent=self._spent, paused=self._paused),
+            bound=dearest.bound,
+            for_judging=for_judging,
+        )
+        self._speakers.append(made)
+        return made
+
+    def _gate(self, settings: Model, model: ChatModel) -> Admission:
+        """The gate before the model's server. Models on a server of one's own share its room, and so their gate."""
+        paced = (settings.requests_per_minute, settings.tokens_per_minute)
+        gate = Admission(max(settings.slots, model.parallel), requests_per_minute=paced[0], tokens_per_minute=paced[1])
+        if not settings.base_url or any(paced):
+            return gate
+        if dialect_of(settings.base_url, settings.dialect).name not in SELF_HOSTED:
+            return gate
+        shared = self._gates.setdefault(settings.base_url.rstrip("/"), gate)
+        shared.most = max(shared.most, gate.most)
+        return shared
+
+    def critic(self) -> Metered | None:
+        """The critic model of the study, if it has one."""
+        if (settings := self._walk.study.synthesize.critic.model) is None:
+            return None
+        return self.metered(make(self._walk, settings, CRITIC), CRITIC)
+
+    async def get_to_know(self, critic: Metered) -> None:
+        """Find out how the critic is asked for JSON, before money is set aside for briefs that would wait for it."""
+        facts = _Facts(self.store)
+        with suppress(BudgetSpent):  # then the first brief that needs it finds out, or is not paid for either
+            await Ladder(facts.known([critic]), facts.learned).form_of(critic, Purpose("critic"))
+
+    def asker(self, critic: Metered) -> Ask:
+        """What a ModelCritic asks its opinion of; how the server is asked for JSON is remembered in the store."""
+        shape, facts = Shape.of(Opinion), _Facts(self.store)
+        ladder = Ladder(facts.known([critic]), facts.learned)
+
+        async def answered(request: Request) -> Answered:
+            found = await ask(critic, request, shape, ladder=ladder)
+            if isinstance(found, Shaped):
+                return Answered(found.value)
+            return Answered(None, f"{found.reason}: {found.told}")
+
+        return answered
+
+    def judging_bound(self, critic: Metered) -> Callable[[Request], Amount]:
+        """The most that judging the answer to a request can cost: the critic reads its examples and the answer."""
+        settings = self._walk.study.synthesize.critic
+        around = 2000 + len(settings.rubric.encode("utf-8", "replace"))  # the task, the schema, the frame
+
+        def bound(request: Request) -> Amount:
+            longest = len(request.prompt.encode("utf-8", "replace")) + BYTES_A_TOKEN * request.max_tokens + around
+            return critic.bound(Request(prompt="x" * longest, max_tokens=settings.max_tokens, temperature=0.0))
+
+        return bound
+
+    def standing(self) -> Standing:
+        """Where all models stand now, and the money."""
+        return Standing(
+            meters=tuple(each.meter() for each in self._speakers),
+            spent_usd=self.purse.spent.usd,
+            reserved_usd=self.purse.reserved.usd,
+            cap_usd=self.purse.caps.usd,
+        )
+
+    async def close(self) -> None:
+        """Let go of models, store and loans; what was received is on the disk afterwards."""
+        try:
+            for each in self._speakers:
+                with suppress(ModelError):
+                    await each.close()
+            if self._account is not None:
+                self._account.close(self.purse.spent.usd)
+        finally:
+            self.store.close()
+
+    def _settings(self, place: str) -> Model:
+        synthesize = self._walk.study.synthesize
+        found = synthesize.model if place == GENERATOR else synthesize.critic.model
+        assert found is not None
+        return found
+
+    def _spent(self, usage: Usage) -> None:
+        self._walk.tell(Spent(usage=usage))
+
+    def _paused(self, model: str, seconds: float, why: str) -> None:
+        self._walk.tell(Paused(model=model, seconds=seconds, why=why))
+
+
+class _Dearest:
+    """The bound of a call: by its tokens where they have a price, else by the dearest call so far."""
+
+    def __init__(self, prices: Tariff | None, in_process: bool) -> None:
+        self._in_process, self._usd = in_process, Decimal(0)
+        dearest_input = max(prices.input, prices.cached) if prices else Decimal(0)
+        self._by_tokens = token_bound(dearest_input, prices.output if prices else Decimal(0))
+
+    def seen(self, usage: Usage) -> Usage:
+        if self._in_process and usage.usd is not None:
+            self._usd = max(self._usd, usage.usd)
+        return usage
+
+    def bound(self, request: Request) -> Amount:
+        amount = self._by_tokens(request)
+        return Amount(self._usd, amount.tokens, amount.requests) if self._in_process else amount
+
+
+class _Facts:
+    """What the store remembers of how servers are asked for JSON."""
+
+    def __init__(self, store: Responses) -> None:
+        self._store = store
+
+    def known(self, speakers: Iterable[Metered]) -> dict[str, str]:
+        facts = {each.name: self._store.fact(f"json form of {each.name}") for each in speakers}
+        return {name: form for name, form in facts.items() if form is not None}
+
+    def learned(self, name: str, form: str) -> None:
+        self._store.learn(f"json form of {name}", form)
+
+
+def make(walk: Walk, settings: Model, place: str) -> ChatModel:
+    """The model that the settings name, as its plugin makes it. Raises ConfigError and ModelError."""
+    path = walk.locate(settings.path) if settings.engine in IN_PROCESS else None
+    plugin = find("models", settings.engine)
+    made: ChatModel = plugin(settings, path) if place == GENERATOR or path else plugin(settings, path, place=place)
+    return made
+
+
+def used_up(events: Iterable[Event]) -> Amount:
+    """What the loop's calls have used up so far, those of abandoned attempts included; replays cost nothing."""
+    usd, tokens, requests = Decimal(0), 0, 0
+    for event in events:
+        if isinstance(event, Spent) and event.usage.stage in LOOP_STAGES and event.usage.basis is not UsageBasis.REPLAY:
+            usage = event.usage
+            usd += usage.usd or Decimal(0)
+            tokens += usage.input_tokens + usage.output_tokens
+            requests += 1
+    return Amount(usd, tokens, requests) if requests else NOTHING
+
+
+def _identity(walk: Walk, settings: Model, name: str) -> str:
+    """What tells a speaker from any other: all that decides what it says, and nothing of its speed or cost."""
+    weights = ""
+    if settings.engine in IN_PROCESS:
+        weights = f"{_weights(walk, settings.path)} in {settings.context_tokens}"  # where the context ends, so do words
+    asked = (settings.base_url.rstrip("/"), settings.model, settings.form, settings.dialect, settings.reasoning)
+    return content_id("speaker", settings.engine, name, weights, *asked, sorted(settings.query.items()))
+
+
+def _weights(walk: Walk, path: str) -> str:
+    """What tells weights from others: their content, or the name and version under which it is pinned."""
+    if not path.startswith(PREFIX):
+        return walk.fingerprint(path)
+    artifact = pinned().get(path.removeprefix(PREFIX).partition("/")[0])
+    return f"{path} {artifact.version if artifact else ''}"

@@ -1,0 +1,93 @@
+"""The critic model: a second language model that reads each candidate and may throw it out.
+
+It is told what the slice is, a rubric, a few organic examples and the candidate; it is not told what the generator was
+asked. It answers in a fixed shape, and its reason is a code: refusals are counted by them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from proofset.config import Critic
+from proofset.errors import ReplyUnreadable
+from proofset.nouns.candidate import Brief, Candidate, Decision, Verdict
+from proofset.nouns.record import Message
+from proofset.plugins import Purpose, Request
+
+EXAMPLES = 3
+"""Organic records that the critic is shown beside the candidate."""
+
+
+class Opinion(BaseModel):
+    """The shape of the critic's answer."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    accept: bool
+    """Whether the candidate may stand."""
+    reason: Literal["none", "off label", "unnatural", "impossible", "incoherent", "unsafe"] = Field("none")
+    """What is wrong with it; "none" when it may stand."""
+    critique: str = ""
+    """In a sentence, for people."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """The critic's opinion, or why there is none."""
+
+    opinion: Opinion | None
+    told: str = ""
+    """What came instead of an opinion, or what was wrong with it."""
+
+
+Ask = Callable[[Request], Awaitable[Answered]]
+"""Has a request answered in the shape of an Opinion. Raises ModelError."""
+
+
+class ModelCritic:
+    """A Reviewer that asks a language model. Reasons: the codes of Opinion, refused by the critic, no verdict."""
+
+    name = "critic model"
+
+    def __init__(self, ask: Ask, settings: Critic, title: Callable[[str], str]) -> None:
+        """``title`` gives what people call a slice."""
+        self._ask, self._settings, self._title = ask, settings, title
+        self._task = files("proofset.synthesizing").joinpath("prompts/critic.md").read_text(encoding="utf-8").strip()
+
+    def request(self, brief: Brief, text: str) -> Request:
+        """What the model is asked about a text; equal texts in equal company have equal requests."""
+        title = self._title(brief.slice)
+        rubric = self._settings.rubric.format(title=title, label=brief.label)
+        examples = "\n".join(f"- {' '.join(anchor.text.split())}" for anchor in brief.anchors[:EXAMPLES])
+        return Request(
+            messages=(
+                Message("system", self._task.format(rubric=rubric)),
+                Message("user", f"Real examples of {title}:\n{examples}\n\nCandidate:\n- {text}"),
+            ),
+            max_tokens=self._settings.max_tokens,
+            temperature=0.0,
+            purpose=Purpose("critic", brief.slice, brief.id),
+        )
+
+    async def review(self, brief: Brief, candidate: Candidate) -> Verdict:
+        """The model's verdict; an answer that is no opinion, after all that could be tried, refuses the candidate."""
+        try:
+            answered = await self._ask(self.request(brief, candidate.text))
+        except ReplyUnreadable as error:
+            answered = Answered(None, str(error))
+        opinion = answered.opinion
+        if opinion is None:
+            decision, reason, critique = Decision.REJECT, "no verdict", answered.told
+        elif opinion.accept:
+            decision, reason, critique = Decision.ACCEPT, "", opinion.critique
+        else:
+            decision, critique = Decision.REJECT, opinion.critique
+            reason = opinion.reason if opinion.reason != "none" else "refused by the critic"
+        return Verdict(
+            judge=self.name, candidate_id=candidate.id, decision=decision, reason=reason, critique=critique[:300]
+        )
