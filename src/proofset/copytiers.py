@@ -3,7 +3,7 @@
 The young one finds near-copies by *prefix filtering*: put the shingles of every set into one order; two sets with
 similarity t must then share one of their first ``n - ceil(t n) + 1`` shingles, so only these are posted and looked up.
 Any order is exact; rarest first is fast. A frozen one counts (*ScanCount*, Li, Lu and Lu 2008). A young entry costs
-some 4 KB in dicts and lists, a frozen one some 250 bytes in arrays.
+by estimate 4 KB in dicts and lists, a frozen one less than 500 bytes in arrays.
 """
 
 from __future__ import annotations

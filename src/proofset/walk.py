@@ -151,10 +151,9 @@ def interrupted(notice: Callable[[str], None]) -> Iterator[Callable[[], bool]]:
 
 @contextmanager
 def unhurried_collector() -> Iterator[None]:
-    """Python's garbage collector looks less often, and not at what was there before: a sixth of the hot path's time.
+    """Python's garbage collector looks less often, and not at what was there before: 15 % of the hot path's time.
 
-    The loop makes few cycles and keeps much; by its own measure the collector would go through all of it thousands of
-    times.
+    The loop makes few cycles and keeps much, which the collector would go through again and again.
     """
     before = gc.get_threshold()
     gc.collect()
