@@ -57,6 +57,7 @@ def shingles(text: str) -> frozenset[int]:
     return frozenset(_hash64(f"{first} {second}") for first, second in pairwise(words))
 
 
+@lru_cache(maxsize=REMEMBERED)
 def text_hash(text: str) -> int:
     """Signed 64-bit hash of the normal form: equal for exact copies, and not to be mistaken for a shingle."""
     return _hash64("\x1f" + normal_form(text))
@@ -123,10 +124,11 @@ class CopyIndex:
             self._frozen.append(self._frozen.pop().joined(later))
 
 
-def shares_run(text: str, other: str, n_words: int) -> bool:
-    """Whether two normal forms share a run of ``n_words`` words, at least 1: much cheaper than how long a run is."""
-    words, there = text.split(" "), f" {other} "
-    return any(f" {' '.join(words[at : at + n_words])} " in there for at in range(len(words) - n_words + 1))
+@lru_cache(maxsize=REMEMBERED)
+def runs(normal: str, n_words: int) -> frozenset[str]:
+    """All runs of ``n_words`` words, at least 1, in a normal form: two texts that hold one in common share it."""
+    words = normal.split()
+    return frozenset(" ".join(words[at : at + n_words]) for at in range(len(words) - n_words + 1))
 
 
 def longest_shared_run(text: str, other: str) -> int:

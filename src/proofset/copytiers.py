@@ -1,9 +1,9 @@
 """Where an index of copies keeps its entries: a young tier that grows, and frozen ones that take little room.
 
-The young one finds near-copies by *prefix filtering*: put the shingles of every set into one order; two sets with
-similarity t must then share one of their first ``n - ceil(t n) + 1`` shingles, so only these are posted and looked up.
-Any order is exact; rarest first is fast. A frozen one counts (*ScanCount*, Li, Lu and Lu 2008). A young entry costs
-by estimate 4 KB in dicts and lists, a frozen one less than 500 bytes in arrays.
+The young one finds near-copies by *prefix filtering*: what has similarity t to a set of n shingles holds at least t n
+of them, so it holds one of any ``n - ceil(t n) + 1``, and only so many are posted. Whichever they are, nothing is
+missed; with the rarest, little is compared in vain. A frozen one counts (*ScanCount*, Li, Lu and Lu 2008). A young
+entry costs by estimate 4 KB in dicts and lists, a frozen one less than 500 bytes in arrays.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-SMALLEST_ORDER = 64
-"""Entries from which the order of shingles is taken anew whenever the young tier has doubled."""
+SMALLEST_COUNT = 64
+"""Entries from which shingles are counted anew whenever the young tier has doubled."""
 ROUNDING = 1e-9
 """Keeps ``0.6 * 5`` from asking for 4 shared shingles where 3 are enough."""
 
@@ -40,7 +40,7 @@ def jaccard(first: frozenset[int], second: frozenset[int]) -> float:
 
 
 def prefix(size: int, similarity: float) -> int:
-    """How many of a set's first shingles a near-copy must share one of."""
+    """Of how many of a set's shingles a near-copy must share one, whichever they are."""
     return size - math.ceil(similarity * size - ROUNDING) + 1 if size else 0
 
 
@@ -50,9 +50,9 @@ class YoungTier:
     def __init__(self, similarity: float, first: int) -> None:
         self.similarity, self.first = similarity, first
         self.sets: list[frozenset[int]] = []
-        self._postings: dict[int, dict[tuple[int, int], list[int]]] = {}
-        self._order: dict[int, int] = {}
-        self._ordered_at = -1
+        self._postings: dict[int, list[int]] = {}
+        self._counts = Counter[int]()
+        self._counted_at = -1
 
     def __len__(self) -> int:
         return len(self.sets)
@@ -60,50 +60,31 @@ class YoungTier:
     def add(self, shingles: frozenset[int]) -> None:
         """One more entry."""
         self.sets.append(shingles)
-        if self._ordered_at >= 0:
+        if self._counted_at >= 0:
             self._post(len(self.sets) - 1)
 
     def near(self, wanted: frozenset[int], skip: Skip) -> Iterator[tuple[int, float]]:
         """The entries whose similarity reaches the threshold, each with it; those to ``skip`` are passed over."""
-        if self._ordered_at < 0 or len(self) >= max(2 * self._ordered_at, SMALLEST_ORDER):
-            self._reorder()
-        ordered, seen = self._ordered(wanted), set[int]()
-        for place in range(prefix(len(ordered), self.similarity)):
-            fresh = self._posted(ordered, place) - seen
-            seen |= fresh
-            for entry in fresh:
-                if skip(self.first + entry):
-                    continue
-                if (similarity := jaccard(wanted, self.sets[entry])) >= self.similarity:
-                    yield self.first + entry, similarity
+        if self._counted_at < 0 or len(self) >= max(2 * self._counted_at, SMALLEST_COUNT):
+            self._post_anew()
+        postings, sets, size, least = self._postings, self.sets, len(wanted), self.similarity
+        for entry in set().union(*(postings[shingle] for shingle in postings.keys() & wanted)):
+            other = sets[entry]
+            if len(other) * least > size + ROUNDING or size * least > len(other) + ROUNDING:
+                continue  # too unlike in size already
+            if (similarity := jaccard(wanted, other)) >= least and not skip(self.first + entry):
+                yield self.first + entry, similarity
 
-    def _reorder(self) -> None:
-        """Fix the order of shingles, rarest first, and post every entry anew."""
-        self._order, self._ordered_at, self._postings = Counter(s for known in self.sets for s in known), len(self), {}
+    def _post_anew(self) -> None:
+        """Count how often each shingle occurs, and post every entry under its rarest ones."""
+        self._counts, self._counted_at, self._postings = Counter(s for known in self.sets for s in known), len(self), {}
         for entry in range(len(self)):
             self._post(entry)
 
-    def _ordered(self, shingles: frozenset[int]) -> list[int]:
-        """Rarest first; shingles that the order does not know count as rarest."""
-        order = self._order
-        return sorted(shingles, key=lambda shingle: (order.get(shingle, 0), shingle))
-
     def _post(self, entry: int) -> None:
-        size = len(self.sets[entry])
-        for place, shingle in enumerate(self._ordered(self.sets[entry])[: prefix(size, self.similarity)]):
-            self._postings.setdefault(shingle, {}).setdefault((size, size - place), []).append(entry)
-
-    def _posted(self, ordered: list[int], place: int) -> set[int]:
-        """Entries that share the shingle at ``place`` and have enough shingles left to reach the similarity.
-
-        Sets of n and m shingles reach t when they share at least ``(n + m) * t / (1 + t)``.
-        """
-        left, size, share = len(ordered) - place, len(ordered), self.similarity / (1.0 + self.similarity)
-        found = set[int]()
-        for (other_size, other_left), entries in self._postings.get(ordered[place], {}).items():
-            if min(left, other_left) >= share * (size + other_size) - ROUNDING:
-                found.update(entries)
-        return found
+        known, counts = self.sets[entry], self._counts
+        for shingle in sorted(known, key=lambda each: (counts[each], each))[: prefix(len(known), self.similarity)]:
+            self._postings.setdefault(shingle, []).append(entry)
 
 
 class FrozenTier:
@@ -149,16 +130,21 @@ class FrozenTier:
         """The entries whose similarity reaches the threshold, each with it; those to ``skip`` are passed over."""
         import numpy as np
 
-        asked = np.fromiter(wanted, dtype=np.int64, count=len(wanted))
-        at = np.minimum(np.searchsorted(self._keys, asked), len(self._keys) - 1) if len(self._keys) else asked[:0]
-        lists = [
-            self._entries[self._starts[place] : self._starts[place + 1]]
-            for place in at[self._keys[at] == asked[: len(at)]].tolist()
-        ]
-        if not lists:
+        if not len(self._keys):
             return
-        shared = np.bincount(np.concatenate(lists))
-        similarity = shared / (len(wanted) + self._sizes[: len(shared)] - shared)
-        for entry in np.flatnonzero(similarity >= self.similarity).tolist():
-            if not skip(self.first + entry):
-                yield self.first + entry, float(similarity[entry])
+        least = math.ceil(self.similarity * len(wanted) - ROUNDING)  # shared by what is similar enough
+        asked = np.fromiter(wanted, dtype=np.int64, count=len(wanted))
+        at = self._keys.searchsorted(asked)
+        at[at == len(self._keys)] = 0
+        found = at[self._keys[at] == asked]
+        if len(found) < max(1, least):
+            return
+        bounds = zip(self._starts[found].tolist(), self._starts[found + 1].tolist(), strict=True)
+        entries = np.concatenate([self._entries[start:end] for start, end in bounds])
+        entries.sort()
+        often = entries[least - 1 :][entries[least - 1 :] == entries[: len(entries) - least + 1]]
+        for entry in dict.fromkeys(often.tolist()):
+            shared = int(entries.searchsorted(entry, "right") - entries.searchsorted(entry))
+            similarity = shared / (len(wanted) + int(self._sizes[entry]) - shared)
+            if similarity >= self.similarity and not skip(self.first + entry):
+                yield self.first + entry, similarity

@@ -10,11 +10,10 @@ from __future__ import annotations
 
 import hashlib
 import os
-import queue
 import sqlite3
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
@@ -23,6 +22,7 @@ from typing import Self
 
 from proofset.artifacts import cache_folder
 from proofset.errors import RunUnwritable, StoreDamaged
+from proofset.runs.backlog import Backlog
 
 FILE = "responses.sqlite"
 COMMIT_S = 0.05
@@ -114,13 +114,11 @@ class Responses:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise RunUnwritable(f"{folder}: cannot be written: {error}", hint=ELSEWHERE) from error
-        self._reader = self.connect()
+        self._reader, self._pen = self.connect(), self.connect()
         self._pending: dict[bytes, Stored] = {}
-        self._queue: queue.Queue[_Put | _Hit | threading.Event | None] = queue.Queue(HELD_BACK)
-        self._failure: Exception | None = None
-        self._closed = False
-        self._writer = threading.Thread(target=self._write, name="responses", daemon=True)
-        self._writer.start()
+        self._backlog: Backlog[_Put | _Hit] = Backlog(
+            self._commit, str(self.path), wait_s=COMMIT_S, full=COMMIT_REPLIES, most=HELD_BACK
+        )
 
     def connect(self) -> sqlite3.Connection:
         """A connection to the file, for whoever keeps something beside the replies."""
@@ -160,33 +158,26 @@ class Responses:
 
     def put(self, key: bytes, speaker: str, body: bytes, usd: Decimal | None) -> None:
         """Keep a reply; it is found at once and on the disk within 50 ms. Raises what an earlier commit failed of."""
-        self._check()
+        self._backlog.check()
         self._pending.setdefault(key, Stored(body, usd))  # the first reply stays, as on the disk
-        self._queue.put(_Put(key, speaker, body, usd))
+        self._backlog.put(_Put(key, speaker, body, usd))
 
     def used(self, speaker: str, usd: Decimal) -> None:
         """Count a reply that was used again, and what it saved."""
-        self._check()
-        self._queue.put(_Hit(speaker, usd))
+        self._backlog.put(_Hit(speaker, usd))
 
     def flush(self) -> None:
         """Wait until everything is on the disk."""
-        self._check()
-        done = threading.Event()
-        self._queue.put(done)
-        while not done.wait(0.1) and self._writer.is_alive():
-            pass
-        self._check()
+        self._backlog.flush()
 
     def close(self) -> None:
         """Commit what waits, and let go of the file; safe to call twice."""
-        self._closed = True
-        if self._writer.is_alive():
-            self._queue.put(None)
-            self._writer.join()
-        self._reader.close()
-        if self._failure is not None:
-            raise self._failure
+        try:
+            self._backlog.close()
+        finally:
+            for connection in (self._reader, self._pen):
+                with suppress(sqlite3.Error):
+                    connection.close()
 
     def __enter__(self) -> Self:
         return self
@@ -258,58 +249,15 @@ class Responses:
     def _damaged(self, told: str) -> StoreDamaged:
         return StoreDamaged(f"{self.path}: {told}", hint="proofset responses --repair keeps every reply that is sound")
 
-    def _check(self) -> None:
-        if self._failure is not None:
-            raise self._failure
-        if self._closed:  # what is put behind the last commit would be lost without a word
-            raise RunUnwritable(f"{self.path}: is closed", hint="open it anew")
-
-    def _write(self) -> None:
-        """The writer's life: gather for 50 ms or 256 replies, commit, again."""
+    def _commit(self, items: Sequence[_Put | _Hit]) -> None:
+        """One transaction with all of them, in the thread of the backlog."""
+        puts = [item for item in items if isinstance(item, _Put)]
         try:
-            connection = self.connect()
-        except Exception as error:  # noqa: BLE001 (told to whoever puts next, whatever it is)
-            self._failure = error
-            return
-        open_still = True
-        while open_still:
-            puts, hits, flushes, open_still = self._gathered()
-            try:
-                with self.explained():
-                    _commit(connection, puts, hits, self._clock())
-            except Exception as error:  # noqa: BLE001 (as above)
-                self._failure = error
-                open_still = False
+            with self.explained():
+                _commit(self._pen, puts, [item for item in items if isinstance(item, _Hit)], self._clock())
+        finally:
             for put in puts:
                 self._pending.pop(put.key, None)
-            for flush in flushes:
-                flush.set()
-        with suppress(sqlite3.Error):
-            connection.close()
-        while self._failure is not None and not self._queue.empty():  # nobody may wait for a dead writer
-            if isinstance(left := self._queue.get(), threading.Event):
-                left.set()
-
-    def _gathered(self) -> tuple[list[_Put], list[_Hit], list[threading.Event], bool]:
-        puts: list[_Put] = []
-        hits: list[_Hit] = []
-        flushes: list[threading.Event] = []
-        until = None
-        while len(puts) < COMMIT_REPLIES and not flushes:
-            try:
-                item = self._queue.get(timeout=None if until is None else max(0.0, until - time.monotonic()))
-            except queue.Empty:
-                break
-            until = until or time.monotonic() + COMMIT_S
-            if item is None:
-                return puts, hits, flushes, False
-            if isinstance(item, _Put):
-                puts.append(item)
-            elif isinstance(item, _Hit):
-                hits.append(item)
-            else:
-                flushes.append(item)
-        return puts, hits, flushes, True
 
 
 def _write_ahead(connection: sqlite3.Connection) -> None:
@@ -327,9 +275,7 @@ def _write_ahead(connection: sqlite3.Connection) -> None:
 
 
 def _commit(connection: sqlite3.Connection, puts: list[_Put], hits: list[_Hit], now: float) -> None:
-    """One transaction with all of them. The first reply to a request stays: what was used is what is replayed."""
-    if not puts and not hits:
-        return
+    """Everything in one transaction. The first reply to a request stays: what was used is what is replayed."""
     connection.execute("BEGIN IMMEDIATE")
     try:
         connection.executemany(
@@ -339,10 +285,11 @@ def _commit(connection: sqlite3.Connection, puts: list[_Put], hits: list[_Hit], 
                 for p in puts
             ],
         )
-        for hit in hits:
-            row = connection.execute("SELECT n, usd FROM hits WHERE speaker = ?", (hit.speaker,)).fetchone()
+        for speaker, times in Counter(hit.speaker for hit in hits).items():
+            row = connection.execute("SELECT n, usd FROM hits WHERE speaker = ?", (speaker,)).fetchone()
             n, usd = (row[0], Decimal(row[1])) if row else (0, Decimal(0))
-            connection.execute("INSERT OR REPLACE INTO hits VALUES (?, ?, ?)", (hit.speaker, n + 1, str(usd + hit.usd)))
+            usd += sum((hit.usd for hit in hits if hit.speaker == speaker), Decimal(0))
+            connection.execute("INSERT OR REPLACE INTO hits VALUES (?, ?, ?)", (speaker, n + times, str(usd)))
         connection.execute("COMMIT")
     except BaseException:
         with suppress(sqlite3.Error):

@@ -12,7 +12,7 @@ from functools import lru_cache
 from statistics import median
 
 from proofset.config import Gates
-from proofset.copies import CopyIndex, longest_shared_run, shares_run
+from proofset.copies import CopyIndex, longest_shared_run, runs
 from proofset.nouns.candidate import Brief, Candidate, Decision, Verdict
 from proofset.nouns.record import normal_form
 from proofset.plugins import Judge
@@ -90,24 +90,30 @@ class _Trigrams:
             for place in range(2, len(padded)):
                 after[padded[place - 2 : place]][padded[place]] += 1
         alphabet = len({character for counts in after.values() for character in counts}) + 1
-        self._bits: dict[str, float] = {}
-        """Surprise of each three characters that were seen."""
-        self._unseen: dict[str, float] = {}
-        """Surprise of any other character after each pair."""
-        self._unknown = math.log2(alphabet)
+        self._bits = _Surprises(math.log2(alphabet))
         for pair, counts in after.items():
             total = math.log2(sum(counts.values()) + alphabet)
-            self._unseen[pair] = total
+            self._bits.unseen[pair] = total
             for character, count in counts.items():
                 self._bits[pair + character] = total - math.log2(count + 1)
 
     def surprise(self, text: str) -> float:
         """Mean bits a character."""
-        padded, bits, seen = f"\x02\x02{text}", 0.0, self._bits
-        for place in range(len(text)):
-            three = padded[place : place + 3]
-            bits += seen[three] if three in seen else self._unseen.get(three[:2], self._unknown)
-        return bits / max(1, len(text))
+        padded = f"\x02\x02{text}"
+        threes = [padded[place : place + 3] for place in range(len(text))]
+        return math.fsum(map(self._bits.__getitem__, threes)) / max(1, len(text))
+
+
+class _Surprises(dict[str, float]):
+    """Bits of each three characters that were seen, and of any others when they are asked for."""
+
+    def __init__(self, unknown: float) -> None:
+        self.unseen: dict[str, float] = {}
+        """Surprise of a character that was not seen after each pair."""
+        self._unknown = unknown
+
+    def __missing__(self, three: str) -> float:
+        return self.unseen.get(three[:2], self._unknown)
 
 
 class CopyGate:
@@ -147,8 +153,10 @@ class AnchorGate:
         if given and words <= given:
             return _reject(self.name, candidate, "copies an anchor", "nothing but the words it was given")
         limit = min(self._settings.copied_run_words, max(4, math.ceil(0.6 * words)))
+        too_long = max(limit, given + 1)
+        mine = runs(normal, too_long)
         for anchor in brief.anchors:
-            if shares_run(normal, _anchor_form(anchor.text), max(limit, given + 1)):
+            if not mine.isdisjoint(runs(_anchor_form(anchor.text), too_long)):
                 run = longest_shared_run(candidate.text, anchor.text)
                 critique = f"{run} words in a row from {anchor.record_id}"
                 return _reject(self.name, candidate, "copies an anchor", critique)
