@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
+from itertools import chain
 from pathlib import Path
 from typing import Self
 
@@ -29,6 +30,8 @@ COMMIT_S = 0.05
 """The longest that a reply waits for its commit."""
 COMMIT_REPLIES = 256
 """Replies from which a batch is committed at once."""
+ROWS = 64
+"""Replies in one statement: each statement lets other threads have the interpreter, and has to get it back."""
 VERSION = 1
 BUSY_S = 30.0
 """How long a commit waits for another process that is writing."""
@@ -50,6 +53,7 @@ CREATE TABLE IF NOT EXISTS accounts (
     PRIMARY KEY (name, holder)
 ) WITHOUT ROWID;
 """
+_INSERT = "INSERT OR IGNORE INTO responses (key, speaker, at, usd, body, digest) VALUES "
 
 
 def home() -> Path:
@@ -278,13 +282,12 @@ def _commit(connection: sqlite3.Connection, puts: list[_Put], hits: list[_Hit], 
     """Everything in one transaction. The first reply to a request stays: what was used is what is replayed."""
     connection.execute("BEGIN IMMEDIATE")
     try:
-        connection.executemany(
-            "INSERT OR IGNORE INTO responses (key, speaker, at, usd, body, digest) VALUES (?, ?, ?, ?, ?, ?)",
-            [
-                (p.key, p.speaker, now, None if p.usd is None else str(p.usd), p.body, digest(p.key, p.body))
-                for p in puts
-            ],
-        )
+        rows = [
+            (p.key, p.speaker, now, None if p.usd is None else str(p.usd), p.body, digest(p.key, p.body)) for p in puts
+        ]
+        for at in range(0, len(rows), ROWS):
+            some = rows[at : at + ROWS]
+            connection.execute(_INSERT + ", ".join(["(?, ?, ?, ?, ?, ?)"] * len(some)), list(chain(*some)))
         for speaker, times in Counter(hit.speaker for hit in hits).items():
             row = connection.execute("SELECT n, usd FROM hits WHERE speaker = ?", (speaker,)).fetchone()
             n, usd = (row[0], Decimal(row[1])) if row else (0, Decimal(0))
