@@ -163,6 +163,8 @@ def test_a_rubric_that_cannot_be_filled_in_is_refused(rubric: str) -> None:
         ({}, 8), ({"window": 3}, 3), ({"model": {"engine": "chat", "base_url": "http://x/v1", "slots": 50}}, 200),
         ({"model": {"engine": "chat", "base_url": "http://x/v1", "slots": 1}}, 8),
         ({"window": 5, "model": {"engine": "chat", "base_url": "http://x/v1"}}, 5), ({"model": {"slots": 50}}, 8),
+        ({"model": {"engine": "chat", "base_url": "http://x/v1", "batch": True}}, 5000),
+        ({"critic": {"model": {"engine": "chat", "base_url": "http://x/v1", "batch": True}}}, 5000),
     ],
 )  # fmt: skip
 def test_the_window_depends_on_the_study_alone(synthesize: dict[str, Any], window: int) -> None:

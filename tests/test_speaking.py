@@ -181,7 +181,7 @@ def test_in_this_process_a_call_is_bounded_by_the_dearest_so_far() -> None:
     dearest = _Dearest(None, in_process=True)
     assert dearest.bound(ASK).usd == 0
     for usd in ("0.2", "0.5", "0.1"):
-        dearest.seen(Usage(model="m", stage="s", usd=Decimal(usd)))
+        dearest.seen(Decimal(usd), UsageBasis.IMPUTED)
     assert dearest.bound(ASK).usd == Decimal("0.5")
     assert _Dearest(None, in_process=False).bound(ASK).usd == 0
 

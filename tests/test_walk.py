@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -85,7 +86,9 @@ def test_a_fingerprint_is_of_content_not_of_name(walk: Walk, tmp_path: Path) -> 
 def test_the_cap_counts_every_call_of_the_loop_and_nothing_else(walk: Walk) -> None:
     price = pricer(None, usd_per_core_hour="0.05")
     for seconds, stage in ((3600.0, "generate"), (1800.0, "critic"), (7200.0, "audit")):
-        walk.tell(Spent(usage=price(Usage(model="m", stage=stage, core_seconds=seconds))))
+        usage = Usage(model="m", stage=stage, core_seconds=seconds)
+        usd, basis = price(usage)
+        walk.tell(Spent(usage=replace(usage, usd=usd, basis=basis)))
         walk.run.begin("synthesize", stage + str(seconds))  # a new key does not make spent money come back
     walk.tell(Spent(usage=Usage(model="m", stage="generate", usd=Decimal(9), basis=UsageBasis.REPLAY)))
     assert used_up(walk.run.events) == Amount(Decimal("0.075"), 0, 2)

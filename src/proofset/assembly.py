@@ -232,7 +232,7 @@ async def run_loops(walk: Walk, composers: list[Composer], cascade: Cascade, cri
                 )
                 for composer in composers
             ]
-            await loop.synthesize(loops, walk.study.synthesize.model.slots)
+            await loop.synthesize(loops, max(walk.study.synthesize.model.slots, model.parallel))
             if halted():
                 raise KeyboardInterrupt
     finally:

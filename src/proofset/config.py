@@ -18,6 +18,9 @@ from proofset.speakers import Budget, Model, Sampling, Section
 
 Effort = Literal["quick", "standard", "thorough"]
 
+BATCH_WINDOW = 5000
+"""Briefs of a slice that are asked together where a model is asked in batches."""
+
 EFFORT: dict[Effort, dict[str, dict[str, int]]] = {
     "quick": {"synthesize": {"quota": 24, "max_briefs": 60}, "train": {"seeds": 3}, "measure": {"draws": 100}},
     "standard": {"synthesize": {"quota": 200, "max_briefs": 480}, "train": {"seeds": 5}, "measure": {"draws": 200}},
@@ -143,7 +146,7 @@ class Synthesize(Section):
     """Refusals in a row after which a slice is given up."""
     window: int = Field(0, ge=0)
     """Briefs of one slice in flight. Brief k is opened by the closing of brief k - window, whatever arrives when.
-    0: 8 for an engine in this process, four for each slot of a server."""
+    0: 8 for an engine in this process, four for each slot of a server, 5,000 where it is asked in batches."""
     companions: float = Field(0.5, ge=0, le=1)
     """Quota of each edge slice's most confusable neighbour, as a share: text for the edge alone takes from the rest."""
     budget: Budget = Field(default_factory=Budget)
@@ -171,6 +174,8 @@ class Synthesize(Section):
     @property
     def briefs_in_flight(self) -> int:
         """The window, with 0 resolved: it depends on the study alone, never on the machine."""
+        if any(model is not None and model.batch for model in (self.model, self.critic.model)):
+            return self.window or BATCH_WINDOW
         served = 4 * self.model.slots if self.model.base_url else 0
         return self.window or max(8, served)
 

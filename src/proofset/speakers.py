@@ -52,6 +52,8 @@ class Model(Section):
     """HTTP proxy to the server. Empty: what HTTPS_PROXY and NO_PROXY say."""
     reasoning: str = ""
     """How long a reasoning model should think: low, medium, high or the provider's own word."""
+    omit: tuple[Literal["temperature", "top_p", "seed"], ...] = ()
+    """Fields that are not sent, for models that refuse them: "temperature", "top_p", "seed"."""
     requests_per_minute: int = Field(0, ge=0)
     """Requests that the server allows a minute. 0: not known; what its answers say is heeded in any case."""
     tokens_per_minute: int = Field(0, ge=0)
@@ -62,8 +64,24 @@ class Model(Section):
     """Price of a million input tokens read from the provider's cache. Empty: the full price."""
     usd_per_million_output: str = ""
     """Price of a million output tokens, as a decimal string."""
+    batch: bool = False
+    """Ask in batches, where the server has a batch API: for half the price, and answers in hours."""
+    batch_price_share: str = "0.5"
+    """What a call in a batch costs, as a share of the prices above."""
     allow_unpriced: bool = False
     """Start without a price: the total then reads "at least", with the number of calls that are not in it."""
+
+    @model_validator(mode="after")
+    def _check_batch(self) -> Self:
+        if self.batch and self.engine != "chat":
+            raise ValueError(f"batch: engine {self.engine!r} has no batch API; it is for engine 'chat'")
+        return self
+
+    @property
+    def voice(self) -> tuple[str, ...]:
+        """All settings that decide what it says, and none of its speed or cost; weights in a file have more to them."""
+        asked = (self.engine, self.path, self.base_url.rstrip("/"), self.model, self.form, self.dialect, self.reasoning)
+        return (*asked, *self.omit, *(f"{name}={value}" for name, value in sorted(self.query.items())))
 
 
 class Sampling(Section):

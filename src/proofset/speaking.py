@@ -12,13 +12,16 @@ from contextlib import suppress
 from decimal import Decimal
 
 from proofset.artifacts import PREFIX, pinned
-from proofset.costing.prices import IN_PROCESS, Tariff, pricer, tariff
+from proofset.costing.prices import IN_PROCESS, Price, Tariff, pricer, tariff
 from proofset.errors import BudgetSpent, ModelError
 from proofset.models.admission import Admission
+from proofset.models.batch import Progress
 from proofset.models.breaker import Breaker
+from proofset.models.chat import EndpointChat
 from proofset.models.dialects import SELF_HOSTED, dialect_of
-from proofset.models.metered import Books, Metered, token_bound
-from proofset.models.purse import NOTHING, Amount, Purse, caps_of
+from proofset.models.halfprice import HalfPrice
+from proofset.models.metered import NOT_SENT, Books, Metered, token_bound
+from proofset.models.purse import Amount, Purse, caps_of
 from proofset.models.structured import Ladder, Shape, Shaped, ask
 from proofset.nouns.event import Event, Paused, Spent
 from proofset.nouns.record import content_id
@@ -54,10 +57,13 @@ class Speaking:
         self.purse = Purse(caps, spent, loans=self._account)
         self._speakers: list[Metered] = []
         self._gates: dict[str, Admission] = {}
+        self._told: dict[str, str] = {}
 
     def metered(self, model: ChatModel, place: str, for_judging: Callable[[Request], Amount] | None = None) -> Metered:
         """The model of the settings at ``place``, with store, gate, purse and books round it."""
         settings = self._settings(place)
+        if settings.batch:
+            model = self._in_batches(model, settings, place)
         prices = tariff(settings, place)
         price = pricer(settings, usd_per_core_hour=self._walk.study.cost.usd_per_core_hour, place=place)
         dearest = _Dearest(prices, settings.engine in IN_PROCESS)
@@ -68,7 +74,7 @@ class Speaking:
             admission=self._gate(settings, model),
             breaker=Breaker(settings.give_up_s),
             purse=self.purse,
-            books=Books(price=lambda usage: dearest.seen(price(usage)), spent=self._spent, paused=self._paused),
+            books=Books(price=lambda usage: dearest.seen(*price(usage)), spent=self._spent, paused=self._paused),
             bound=dearest.bound,
             for_judging=for_judging,
         )
@@ -77,6 +83,8 @@ class Speaking:
 
     def _gate(self, settings: Model, model: ChatModel) -> Admission:
         """The gate before the model's server. Models on a server of one's own share its room, and so their gate."""
+        if settings.batch:  # nobody is in anybody's way there
+            return Admission(model.parallel, first=model.parallel)
         paced = (settings.requests_per_minute, settings.tokens_per_minute)
         gate = Admission(max(settings.slots, model.parallel), requests_per_minute=paced[0], tokens_per_minute=paced[1])
         if not settings.base_url or any(paced):
@@ -86,6 +94,19 @@ class Speaking:
         shared = self._gates.setdefault(settings.base_url.rstrip("/"), gate)
         shared.most = max(shared.most, gate.most)
         return shared
+
+    def _in_batches(self, chat: ChatModel, settings: Model, place: str) -> HalfPrice:
+        """The model, asked through its batch API; what is handed in lies in the run's folder."""
+        assert isinstance(chat, EndpointChat)  # the settings allow no other
+
+        def report(progress: Progress) -> None:
+            told = f"{chat.name}: {progress.answered:,} of {progress.asked:,} requests in batches are answered"
+            if self._told.get(place) != told:
+                self._told[place] = told
+                self._walk.notice(told)
+
+        folder = self._walk.run.folder / "batches" / place.removeprefix("synthesize.").replace(".", "-")
+        return HalfPrice(chat, folder, give_up_s=settings.give_up_s, report=report)
 
     def critic(self) -> Metered | None:
         """The critic model of the study, if it has one."""
@@ -164,10 +185,10 @@ class _Dearest:
         dearest_input = max(prices.input, prices.cached) if prices else Decimal(0)
         self._by_tokens = token_bound(dearest_input, prices.output if prices else Decimal(0))
 
-    def seen(self, usage: Usage) -> Usage:
-        if self._in_process and usage.usd is not None:
-            self._usd = max(self._usd, usage.usd)
-        return usage
+    def seen(self, usd: Decimal | None, basis: UsageBasis) -> Price:
+        if self._in_process and usd is not None:
+            self._usd = max(self._usd, usd)
+        return usd, basis
 
     def bound(self, request: Request) -> Amount:
         amount = self._by_tokens(request)
@@ -204,8 +225,8 @@ def used_up(events: Iterable[Event]) -> Amount:
             usage = event.usage
             usd += usage.usd or Decimal(0)
             tokens += usage.input_tokens + usage.output_tokens
-            requests += 1
-    return Amount(usd, tokens, requests) if requests else NOTHING
+            requests += usage.outcome != NOT_SENT
+    return Amount(usd, tokens, requests)
 
 
 def _identity(walk: Walk, settings: Model, name: str) -> str:
@@ -213,8 +234,7 @@ def _identity(walk: Walk, settings: Model, name: str) -> str:
     weights = ""
     if settings.engine in IN_PROCESS:
         weights = f"{_weights(walk, settings.path)} in {settings.context_tokens}"  # where the context ends, so do words
-    asked = (settings.base_url.rstrip("/"), settings.model, settings.form, settings.dialect, settings.reasoning)
-    return content_id("speaker", settings.engine, name, weights, *asked, sorted(settings.query.items()))
+    return content_id("speaker", name, weights, *settings.model_copy(update={"path": ""}).voice)
 
 
 def _weights(walk: Walk, path: str) -> str:

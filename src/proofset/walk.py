@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -77,7 +77,8 @@ class Walk:
         seconds, core_seconds = time.monotonic() - wall, time.process_time() - core
         overhead = max(0.0, core_seconds - self.seconds_told)
         usage = Usage(model="this machine", stage=verb if verb != "synthesize" else "judge", core_seconds=overhead)
-        self.tell(Spent(usage=pricer(None, usd_per_core_hour=self.study.cost.usd_per_core_hour)(usage)))
+        usd, basis = pricer(None, usd_per_core_hour=self.study.cost.usd_per_core_hour)(usage)
+        self.tell(Spent(usage=replace(usage, usd=usd, basis=basis)))
         self.run.finish(verb, key, seconds, core_seconds, tuple(outputs))
 
     def key(self, section: Any, *inputs: str) -> str:

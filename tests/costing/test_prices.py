@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -103,9 +104,20 @@ def test_costs_add_up_and_a_cheaper_cache_never_costs_more(tokens: int, more: in
     assert 0 <= cheaper.cost(part) <= prices.cost(part)
 
 
+def test_a_call_in_a_batch_costs_its_share() -> None:
+    whole = call(1000, 500)
+    batch = replace(whole, processing="batch")
+    assert prices_of(MINI).cost(batch) * 2 == prices_of(MINI).cost(whole)
+    dear = prices_of(changed(batch_price_share="0.75"))
+    assert dear.cost(batch) * 4 == dear.cost(whole) * 3
+    for wrong in ("1.5", "-1", "half"):
+        with pytest.raises(ConfigError, match="batch_price_share"):
+            tariff(changed(batch_price_share=wrong))
+
+
 def test_a_call_without_a_price_is_unpriced_not_free() -> None:
     assert tariff(UNPRICED) is None
-    assert pricer(UNPRICED, usd_per_core_hour="0.05")(call(10, 10)).usd is None
+    assert pricer(UNPRICED, usd_per_core_hour="0.05")(call(10, 10)) == (None, UsageBasis.UNPRICED)
 
 
 FIELDS = ["usd_per_million_input", "usd_per_million_cached_input", "usd_per_million_output"]
@@ -173,7 +185,7 @@ def test_a_study_may_allow_calls_without_a_price_and_they_stay_without() -> None
     allowed = UNPRICED.model_copy(update={"allow_unpriced": True})
     check_priced(allowed)
     priced = pricer(allowed, usd_per_core_hour="0.05")(call(10, 10, core_seconds=3600.0))
-    assert (priced.usd, priced.basis) == (None, UsageBasis.UNPRICED)
+    assert priced == (None, UsageBasis.UNPRICED)
 
 
 ASKED = call(1_000_000, 500_000, core_seconds=3600.0)
@@ -194,8 +206,7 @@ ASKED = call(1_000_000, 500_000, core_seconds=3600.0)
 )
 def test_a_usage_gets_its_money_and_says_from_where(model: Model | None, usd: str | None, basis: UsageBasis) -> None:
     priced = pricer(model, usd_per_core_hour="0.05")(ASKED)
-    assert (priced.usd, priced.basis) == (None if usd is None else Decimal(usd), basis)
-    assert (priced.input_tokens, priced.core_seconds, priced.stage) == (1_000_000, 3600.0, "generate")
+    assert priced == (None if usd is None else Decimal(usd), basis)
 
 
 @pytest.mark.parametrize("model", [MINI, UNPRICED, Model(), None], ids=["chat", "unpriced", "local", "none"])
@@ -205,7 +216,7 @@ def test_an_amount_that_is_known_wins_and_a_replay_is_not_priced_anew(model: Mod
     free = Usage(model="m", stage="generate", input_tokens=9, usd=Decimal(0), basis=UsageBasis.REPORTED)
     replayed = Usage(model="m", stage="generate", input_tokens=9, basis=UsageBasis.REPLAY)
     for usage in (reported, free, replayed):
-        assert price(usage) is usage
+        assert price(usage) == (usage.usd, usage.basis)
 
 
 def test_amounts_lie_on_the_grid_of_money() -> None:

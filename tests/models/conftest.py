@@ -1,8 +1,12 @@
-"""A Llama small enough to be made in a test: two layers, bytes for a vocabulary, the pinned model's formats."""
+"""For all models: no proxy of this machine's; and a Llama small enough to be made in a test.
+
+It has two layers, bytes for a vocabulary, and the pinned model's formats.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import gc
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +16,24 @@ import pytest
 LAYERS, WIDTH, HEADS, KV_HEADS, INNER = 2, 64, 2, 1, 96
 SPECIAL = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
 MERGES = ("t h", "th e", "Ġ the", "a n")
+PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
+
+
+@pytest.fixture(autouse=True)
+def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is on the loopback is reached directly, whatever this machine has for a proxy."""
+    for name in PROXIES:
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quick_collections() -> Iterator[None]:
+    """What was there before is not looked through again by tests that collect what they left."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 def letters() -> list[str]:

@@ -9,8 +9,7 @@ import asyncio
 import gc
 import json
 import traceback
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from email.utils import format_datetime
@@ -20,6 +19,7 @@ import pytest
 from aiohttp import web
 from hypothesis import example, given
 from hypothesis import strategies as st
+from tests.toy.doors import server
 
 from proofset.errors import ConfigError, ModelError, ModelRefused, ModelUnavailable, ReplyUnreadable
 from proofset.models.chat import CONTINUE, EndpointChat
@@ -45,40 +45,6 @@ CHATTED = {
 }
 
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def quick_collections() -> Iterator[None]:
-    """What was there before is not looked through again: each test below collects what it left."""
-    gc.collect()
-    gc.freeze()
-    yield
-    gc.unfreeze()
-
-
-@pytest.fixture(autouse=True)
-def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
-        monkeypatch.delenv(name, raising=False)
-
-
-@asynccontextmanager
-async def server(answer: Answer) -> AsyncIterator[str]:
-    """A server that answers completions and chats; its base_url."""
-
-    async def handle(request: web.Request) -> web.StreamResponse:
-        return await answer(request)
-
-    app = web.Application()
-    app.router.add_post("/v1/completions", handle)
-    app.router.add_post("/v1/chat/completions", handle)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    try:
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}/v1"
-    finally:
-        await runner.cleanup()
 
 
 def ask(answer: Answer, request: Request = ASKED, *, json_form: str = "", **settings: Any) -> Reply:
@@ -170,9 +136,7 @@ def test_a_chat_and_exactly_what_was_sent() -> None:
     assert (reply.text, reply.finish, reply.usage.input_tokens) == ("Hi.", "stop", 20)
     assert script.paths == ["/v1/chat/completions"]
     turns = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hello?"}]
-    assert script.seen == [
-        {"model": "m", "messages": turns, "max_tokens": 9, "temperature": 0.0, "top_p": 1.0, "seed": 5}
-    ]
+    assert script.seen == [{"model": "m", "messages": turns, "max_tokens": 9, "temperature": 0.0, "seed": 5}]
 
 
 def test_a_prompt_can_be_sent_as_a_chat() -> None:
@@ -225,13 +189,31 @@ def test_a_completion_has_its_own_names_for_things() -> None:
     asked = Request(prompt="a", max_tokens=9, temperature=0.5, logprobs=2, reasoning="low")
     _, payload = model(dialect="openai").payload(asked)
     assert payload == {
-        "model": "m", "prompt": "a", "max_tokens": 9, "temperature": 0.5, "top_p": 1.0, "seed": 0, "logprobs": 2,
+        "model": "m", "prompt": "a", "max_tokens": 9, "temperature": 0.5, "seed": 0, "logprobs": 2,
     }  # fmt: skip
 
 
 def test_what_is_not_asked_for_is_not_sent() -> None:
     _, payload = model(dialect="vllm").payload(Request(prompt="a", max_tokens=9, temperature=0.5))
     assert set(payload) == {"model", "prompt", "max_tokens", "temperature", "top_p", "seed"}
+    _, payload = model(dialect="other").payload(Request(prompt="a", max_tokens=9, temperature=0.5))
+    assert set(payload) == {"model", "prompt", "max_tokens", "temperature", "seed"}
+
+
+def test_fields_that_a_model_refuses_are_not_sent() -> None:
+    thinks = model(dialect="openai", reasoning="high").payload(ASKED)[1]
+    assert not {"temperature", "top_p"} & set(thinks) and "seed" in thinks
+    spoken = model(dialect="openai").payload(ASKED)[1]
+    assert (spoken["temperature"], spoken["top_p"]) == (0.8, 0.9)
+    bare = model(dialect="vllm", omit=("temperature", "top_p", "seed")).payload(ASKED)[1]
+    assert not {"temperature", "top_p", "seed"} & set(bare) and bare["top_k"] == 40
+
+
+def test_a_refused_field_is_named_with_the_way_out() -> None:
+    body = b'{"error": {"message": "Unsupported value: \'temperature\' does not support 0.8 with this model."}}'
+    with pytest.raises(ModelRefused) as caught:
+        ask(Script(body=body, status=400))
+    assert 'omit = ["temperature"]' in caught.value.hint
 
 
 def test_the_study_says_how_long_to_think_and_a_request_may_know_better() -> None:

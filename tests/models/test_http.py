@@ -8,57 +8,22 @@ import shutil
 import ssl
 import subprocess
 import traceback
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import web
+from tests.toy.doors import server
 
 from proofset.errors import ConfigError, ModelUnavailable
 from proofset.models.http import SHOWN_CHARS, Answer, Wire, key_of
 from proofset.speakers import Model
 
 KEY = "sk-very-secret-0123456789"
-PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Raw = Callable[[bytes, asyncio.StreamWriter], Awaitable[None]]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def quick_collections() -> Iterator[None]:
-    """What was there before is not looked through again: each test below collects what it left."""
-    gc.collect()
-    gc.freeze()
-    yield
-    gc.unfreeze()
-
-
-@pytest.fixture(autouse=True)
-def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in PROXIES:
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.upper(), raising=False)
-
-
-@asynccontextmanager
-async def server(handler: Handler, trust: ssl.SSLContext | None = None) -> AsyncIterator[str]:
-    """A server for any path; the base_url under which it is found."""
-
-    async def handle(request: web.Request) -> web.StreamResponse:
-        return await handler(request)
-
-    app = web.Application()
-    app.router.add_route("*", "/{path:.*}", handle)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=trust).start()
-    try:
-        yield f"http{'s' if trust else ''}://127.0.0.1:{runner.addresses[0][1]}/v1"
-    finally:
-        await runner.cleanup()
 
 
 @asynccontextmanager
@@ -299,7 +264,7 @@ def test_who_is_exempt_is_called_without_proxy(monkeypatch: pytest.MonkeyPatch, 
 def test_a_proxy_that_is_not_there_or_says_no_is_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TEST_KEY", KEY)
     error = run(failure(FAR, proxy="http://127.0.0.1:9", api_key_env="TEST_KEY"))
-    assert (error.status, error.retryable) == (None, True)
+    assert (error.status, error.retryable, error.unsent) == (None, True, True)
 
     async def refuses(head: bytes, writer: asyncio.StreamWriter) -> None:
         assert head.startswith(b"CONNECT llm.invalid:443")
@@ -312,7 +277,7 @@ def test_a_proxy_that_is_not_there_or_says_no_is_no_answer(monkeypatch: pytest.M
             return await failure("https://llm.invalid/v1", proxy=address, api_key_env="TEST_KEY")
 
     error = run(work())
-    assert "407" in str(error) and error.status is None
+    assert "407" in str(error) and error.status is None and error.unsent
     assert KEY not in everything(error) and "pass-word" not in everything(error)
 
 
@@ -415,7 +380,7 @@ def test_a_line_that_is_cut_or_garbled_is_no_answer_and_does_not_show_the_key(
             return await failure(url, api_key_env="TEST_KEY")
 
     error = run(work())
-    assert (error.status, error.retryable) == (None, True)
+    assert (error.status, error.retryable, error.unsent) == (None, True, False)
     assert KEY not in everything(error)
     assert len(str(error)) < 2 * SHOWN_CHARS
 
@@ -435,7 +400,19 @@ def test_a_server_that_takes_too_long_is_no_answer(begun: bytes) -> None:
 
     error = run(work())
     assert "TimeoutError" in str(error)
-    assert error.status is None
+    assert error.status is None and not error.unsent
+
+
+def test_where_nobody_listens_nothing_can_have_been_sent() -> None:
+    async def work() -> ModelUnavailable:
+        listening = await asyncio.start_server(lambda reader, writer: None, "127.0.0.1", 0)
+        port = listening.sockets[0].getsockname()[1]
+        listening.close()
+        await listening.wait_closed()
+        return await failure(f"http://127.0.0.1:{port}/v1")
+
+    assert run(work()).unsent
+    assert run(failure("http://nowhere.invalid/v1")).unsent
 
 
 def test_no_more_calls_at_once_than_slots() -> None:

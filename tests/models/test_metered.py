@@ -20,7 +20,7 @@ from proofset.errors import BudgetSpent, ModelError, ModelRefused, ModelUnavaila
 from proofset.models.admission import Admission
 from proofset.models.breaker import Breaker
 from proofset.models.chat import CONTINUE
-from proofset.models.metered import TRIES, UNREADABLE_TRIES, Books, Kept, Metered, token_bound
+from proofset.models.metered import NOT_SENT, TRIES, UNREADABLE_TRIES, Books, Kept, Metered, token_bound
 from proofset.models.purse import NOTHING, Amount, Caps, Purse
 from proofset.nouns.record import Message
 from proofset.nouns.result import Usage, UsageBasis
@@ -58,6 +58,10 @@ class Shelf:
     def used(self, speaker: str, usd: Decimal) -> None:
         """Count."""
         self.saved.append(usd)
+
+    def forget(self, key: bytes) -> None:
+        """Throw away."""
+        del self.rows[key]
 
 
 class Server:
@@ -107,7 +111,7 @@ class Desk:
                 "model": self.server, "identity": "server 1", "store": self.store, "purse": self.purse,
                 "admission": Admission(50, clock=clock), "breaker": Breaker(self.give_up_s, clock=clock),
                 "books": Books(
-                    price=lambda usage: usage if usage.usd is not None else replace(usage, usd=CENT),
+                    price=lambda usage: (CENT if usage.usd is None else usage.usd, usage.basis),
                     spent=self.booked.append,
                     paused=lambda *told: self.pauses.append(told),
                 ),
@@ -140,7 +144,8 @@ def ask(hurried: Hurried, desk: Desk, *requests: Request) -> list[Reply]:
         finally:
             assert metered.admission.in_flight == 0
             assert desk.purse.reserved == NOTHING
-            assert desk.purse.spent.requests == len([u for u in desk.booked if u.basis is not UsageBasis.REPLAY])
+            called = [u for u in desk.booked if u.basis is not UsageBasis.REPLAY and u.outcome != NOT_SENT]
+            assert desk.purse.spent.requests == len(called)
 
     found: list[Reply] = hurried(scenario())
     return found
@@ -164,6 +169,36 @@ def test_a_raw_answer_is_read_anew_by_a_better_reading(hurried: Hurried) -> None
     desk.server = Rereading()
     assert [each.text for each in ask(hurried, desk, ASK)] == ["RAW ANSWER"]
     assert desk.server.calls == 0
+
+
+def test_a_stored_answer_that_makes_no_sense_any_more_is_asked_for_again_once(hurried: Hurried) -> None:
+    class Strict(Rereading):
+        def reread(self, raw: bytes) -> Reply:
+            if raw == b"old":
+                raise ReplyUnreadable("not as we read today")
+            return super().reread(raw)
+
+    desk = Desk(Server(raw=b"old"))
+    ask(hurried, desk, ASK)
+    desk.server = Strict(raw=b"new")
+    assert [each.text for each in ask(hurried, desk, ASK, ASK)] == ["hi", "NEW"]
+    assert desk.server.calls == 1 and desk.store.saved == [CENT]
+
+
+def test_what_cannot_have_been_sent_costs_nothing_and_is_no_call(hurried: Hurried) -> None:
+    refused = failed(None)
+    refused.unsent = True
+    desk = Desk(Server(refused))
+    ask(hurried, desk, ASK)
+    unsent, answered = desk.booked
+    assert (unsent.outcome, unsent.usd, unsent.input_tokens, unsent.output_tokens) == ("not sent", Decimal(0), 0, 0)
+    assert desk.purse.spent.requests == 1 and desk.purse.spent.usd == answered.usd == CENT
+
+
+def test_a_text_that_nobody_can_be_sent_is_a_refused_request(hurried: Hurried) -> None:
+    with pytest.raises(ModelRefused, match="cannot be asked") as caught:
+        ask(hurried, Desk(Server()), replace(ASK, prompt="half a pair \ud83d"))
+    assert caught.value.status == 400 and "surrogate" in caught.value.hint
 
 
 def test_a_reply_without_raw_comes_back_whole_from_a_real_store(hurried: Hurried, tmp_path: Path) -> None:
@@ -438,9 +473,9 @@ def test_an_attempt_of_unknown_fate_is_booked_at_its_worst_and_within_its_bound(
     desk, million = Desk(Server(failed(None))), Decimal(1_000_000)
 
     async def scenario() -> None:
-        def price(usage: Usage) -> Usage:
+        def price(usage: Usage) -> tuple[Decimal | None, UsageBasis]:
             usd = Decimal(usage.input_tokens + 2 * usage.output_tokens)
-            return usage if usage.usd is not None else replace(usage, usd=usd, basis=UsageBasis.OVERRIDE)
+            return (usd, UsageBasis.OVERRIDE) if usage.usd is None else (usage.usd, usage.basis)
 
         metered = desk.metered(bound=token_bound(million, 2 * million))
         metered.books.price = price

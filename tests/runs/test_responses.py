@@ -69,6 +69,18 @@ def test_the_first_reply_stays(tmp_path: Path) -> None:
         assert store.get(b"k") == Stored(b"first", None)
 
 
+def test_a_reply_that_was_forgotten_makes_room_for_another(tmp_path: Path) -> None:
+    with Responses(tmp_path) as store:
+        store.put(b"k", "m", b"first", None)
+        store.put(b"other", "m", b"stays", None)
+        store.forget(b"k")
+        assert store.get(b"k") is None
+        store.forget(b"k")
+        store.put(b"k", "m", b"second", None)
+    with Responses(tmp_path) as store:
+        assert store.get(b"k") == Stored(b"second", None) and store.get(b"other") == Stored(b"stays", None)
+
+
 def test_a_killed_process_loses_nothing_that_was_put_150_ms_before(tmp_path: Path) -> None:
     child = writer(tmp_path, "k", 300, "stay")
     assert child.stdout is not None and child.stdout.readline() == "done\n"

@@ -318,6 +318,37 @@ def test_ten_failures_in_a_row_stop_the_run_with_the_error_itself() -> None:
     assert len(model.requests) == FAILURES_IN_A_ROW == 10
 
 
+def test_without_a_server_the_run_stops_and_no_brief_is_closed_for_it() -> None:
+    calls = iter(range(1000))
+
+    def goes_away(request: Request) -> str:
+        if next(calls) >= 2:
+            error = ModelUnavailable("refused")
+            error.unsent = True
+            raise error
+        return unlike(request)
+
+    told: list[Event] = []
+    with pytest.raises(ModelUnavailable, match="refused"):
+        play(ScriptedChat(goes_away), settings(window=1), told=told)
+    assert [event.reason for event in of(BriefClosed, told)] == ["", ""]
+    assert accepted([*told, *play(ScriptedChat(unlike), settings(window=1), past=told)]) == accepted(
+        play(ScriptedChat(unlike), settings(window=1))
+    )
+
+
+def test_a_candidate_without_a_verdict_is_not_called_a_missing_reply() -> None:
+    class Silent(Nods):
+        def verdict(self, brief: Brief, candidate: Candidate) -> Verdict:
+            if brief.number == 1:
+                raise ReplyUnreadable("scripted: no opinion")
+            return super().verdict(brief, candidate)
+
+    told = play(ScriptedChat(unlike), settings(window=1), reviewers=[Silent()])
+    assert [event.reason for event in of(BriefClosed, told)] == ["", "no verdict", "", "", "", ""]
+    assert len(of(Proposed, told)) == 6 and end(told).accepted == 5
+
+
 def test_a_success_forgives_the_failures_before_it() -> None:
     calls = iter(range(1000))
 
@@ -565,7 +596,7 @@ def test_a_refusing_reviewer_spares_those_after_it() -> None:
     first, second = Reading(), Nods()
     told = play(ScriptedChat(unlike), settings(quota=12, patience=60), reviewers=[first, second])
     refused = sum(event.verdict.judge == "reading" for event in of(Judged, told))
-    failed = sum(event.reason == "no reply" for event in of(BriefClosed, told))
+    failed = sum(event.reason == "no verdict" for event in of(BriefClosed, told))
     assert refused and failed
     assert len(second.seen) == len(first.seen) - refused - failed
 
@@ -612,6 +643,22 @@ def test_a_review_that_cannot_be_paid_leaves_its_brief_open_and_closes_the_other
     assert len(of(Proposed, told)) == 5  # window 4: brief 4 was opened by the closing of brief 0
     assert [event.number for event in of(BriefClosed, told)] == [0, 2, 3]
     assert told[-1] == end(told)
+
+
+def test_a_brief_that_was_left_open_is_no_copy_of_those_closed_after_it() -> None:
+    def twins(request: Request) -> str:  # briefs 1 and 2 have one text
+        number = numbers.setdefault(request.purpose.brief_id, len(numbers))
+        return f"good {min(number, 1) if number < 3 else number}"
+
+    numbers: dict[str, int] = {}
+    model = ScriptedChat(twins)
+    poor = play(model, settings(quota=6, patience=60, window=4), reviewers=[Unpaid(turns=1)])
+    assert [event.number for event in of(BriefClosed, poor)] == [0, 2, 3]
+    killed = [event for event in poor if not isinstance(event, SliceClosed)]  # before the end could be told
+    told = play(model, settings(quota=6, patience=60, window=4), past=killed, reviewers=[Nods(turns=1)])
+    assert next(event for event in of(BriefClosed, told) if event.number == 1).winner is None
+    texts = [text for _, text in accepted([*killed, *told])]
+    assert len(texts) == len(set(texts)) == 6
 
 
 def test_the_budgets_end_is_not_renamed_by_what_is_still_closed() -> None:

@@ -7,8 +7,8 @@ amounts are then exact, and nothing is rounded again before it is shown.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation, localcontext
+from dataclasses import dataclass
+from decimal import ROUND_HALF_EVEN, Context, Decimal, InvalidOperation, localcontext
 
 from proofset.errors import ConfigError, InputError, UnpricedModel
 from proofset.nouns.result import Usage, UsageBasis
@@ -24,6 +24,11 @@ HIGHEST_PER_CORE_HOUR = Decimal("100")
 """USD per core-hour; a price above is taken for a price per month."""
 IN_PROCESS = frozenset({"local", "openvino", "scripted"})
 """Engines that run on this machine: their cost is imputed from processor seconds."""
+_MONEY = Context(prec=PRECISION, rounding=ROUND_HALF_EVEN)
+"""For the one sum that is made at every call: entering a local context takes longer than the sum."""
+
+Price = tuple[Decimal | None, UsageBasis]
+"""An amount in USD, None where no price is known, and where it comes from."""
 
 
 def rounded(usd: Decimal) -> Decimal:
@@ -66,6 +71,8 @@ class Tariff:
     cached: Decimal
     """Input read from the provider's cache; the full price where the study names no other, an upper bound."""
     output: Decimal
+    batch_share: Decimal = Decimal("0.5")
+    """What a call in a batch costs, as a share of the others."""
 
     def cost(self, usage: Usage) -> Decimal:
         """USD for one call. Raises InputError for counts that cannot be."""
@@ -76,9 +83,12 @@ class Tariff:
                 f"{usage.output_tokens} output tokens",
                 hint="counts are 0 or larger, and cached tokens are part of the input",
             )
-        with localcontext(prec=PRECISION):
-            usd = self.input * uncached + self.cached * usage.cached_tokens + self.output * usage.output_tokens
-            return rounded(usd.scaleb(-6))
+        times, plus = _MONEY.multiply, _MONEY.add
+        usd = plus(times(self.input, uncached), times(self.cached, usage.cached_tokens))
+        usd = plus(usd, times(self.output, usage.output_tokens))
+        if usage.processing == "batch":
+            usd = times(usd, self.batch_share)
+        return _MONEY.quantize(usd.scaleb(-6, _MONEY), PICODOLLAR)
 
 
 def tariff(model: Model, place: str = "synthesize.model") -> Tariff | None:
@@ -105,7 +115,11 @@ def tariff(model: Model, place: str = "synthesize.model") -> Tariff | None:
                 f"{LOWEST_PER_MILLION} to {HIGHEST_PER_MILLION}",
                 hint="did you type a price per token? Prices here are per million tokens",
             )
-    return Tariff(*prices)
+    share = parse_price(model.batch_price_share, field=f"{place}.batch_price_share")
+    if share > 1:
+        raise ConfigError(f"{place}.batch_price_share: {share} is more than the whole price", hint='"0.5" is usual')
+    full, cached, output = prices
+    return Tariff(full, cached, output, share)
 
 
 def check_priced(model: Model, place: str = "synthesize.model") -> None:
@@ -118,24 +132,19 @@ def check_priced(model: Model, place: str = "synthesize.model") -> None:
         )
 
 
-def pricer(model: Model | None, *, usd_per_core_hour: str, place: str = "synthesize.model") -> Callable[[Usage], Usage]:
-    """A function that puts money and its basis on a usage; one that has an amount is returned as it is.
+def pricer(model: Model | None, *, usd_per_core_hour: str, place: str = "synthesize.model") -> Callable[[Usage], Price]:
+    """A function that says what a usage costs; one that has an amount, or is a replay, keeps what it has.
 
     ``model`` is None for work that no language model did. Work in this process is imputed from its processor seconds;
-    a call elsewhere is booked at the study's token prices, or stays unpriced: ``usd`` None.
+    a call elsewhere is booked at the study's token prices, or stays unpriced.
     """
-    if model is None or model.engine in IN_PROCESS:
-        return lambda usage: _unless_priced(
-            usage, lambda: (core_hour_price(usd_per_core_hour, usage.core_seconds), UsageBasis.IMPUTED)
-        )
-    prices = tariff(model, place)
-    if prices is None:
-        return lambda usage: _unless_priced(usage, lambda: (None, UsageBasis.UNPRICED))
-    return lambda usage: _unless_priced(usage, lambda: (prices.cost(usage), UsageBasis.OVERRIDE))
+    prices = None if model is None or model.engine in IN_PROCESS else tariff(model, place)
 
+    def price(usage: Usage) -> Price:
+        if usage.usd is not None or usage.basis is UsageBasis.REPLAY:
+            return usage.usd, usage.basis
+        if model is None or model.engine in IN_PROCESS:
+            return core_hour_price(usd_per_core_hour, usage.core_seconds), UsageBasis.IMPUTED
+        return (None, UsageBasis.UNPRICED) if prices is None else (prices.cost(usage), UsageBasis.OVERRIDE)
 
-def _unless_priced(usage: Usage, price: Callable[[], tuple[Decimal | None, UsageBasis]]) -> Usage:
-    if usage.usd is not None or usage.basis is UsageBasis.REPLAY:
-        return usage
-    usd, basis = price()
-    return replace(usage, usd=usd, basis=basis)
+    return price

@@ -77,11 +77,12 @@ class Admission:
         *,
         requests_per_minute: int = 0,
         tokens_per_minute: int = 0,
+        first: int = FIRST_LIMIT,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """``most`` calls in flight at any time, whatever the server would take."""
+        """``first`` calls in flight to begin with, and ``most`` at any time, whatever the server would take."""
         self.most = most
-        self.limit = float(min(FIRST_LIMIT, most))
+        self.limit = float(min(first, most))
         """Calls that may be in flight now."""
         self.in_flight = 0
         self._clock = clock

@@ -30,7 +30,7 @@ from proofset.models.batchfiles import (
     export,
     has_rows,
 )
-from proofset.models.chat import EndpointChat, _check_status
+from proofset.models.chat import EndpointChat, check_status
 from proofset.models.http import Answer
 from proofset.models.parts import ENDED, Part, State, parts, put
 from proofset.plugins import Reply, Request
@@ -229,7 +229,7 @@ class BatchJob:
 
     async def _fetch(self, path: Path, file_id: str) -> None:
         answer = await self._wire.get(f"/files/{quote(file_id, safe='')}/content")
-        _check_status(answer, self._wire)
+        check_status(answer, self._wire)
         if not has_rows(answer.body):  # not kept, so that it is fetched again
             shown = self._wire.clean(answer.body[:200].decode("utf-8", "replace"))
             raise ReplyUnreadable(f"{path.name}:1: not a row of batch answers: {shown}", hint="try again later")
@@ -271,7 +271,7 @@ class BatchJob:
 
     def _object(self, answer: Answer, *, needs: str = "id") -> dict[str, Any]:
         """The JSON object in an answer. Raises ModelError for anything else."""
-        _check_status(answer, self._wire)
+        check_status(answer, self._wire)
         try:
             found = from_json(answer.body)
         except ValueError:

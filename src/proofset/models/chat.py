@@ -26,6 +26,9 @@ from proofset.speakers import Model
 CONTINUE = "Continue the user's text as it would go on. Answer with the continuation of its last line alone."
 """System prompt for a prompt that is sent as a chat."""
 
+THINKERS_REFUSE = frozenset({"temperature", "top_p"})
+"""Fields that some providers' reasoning models answer with an error."""
+
 _LATER = (408, 409, 425, 429, 498, 499)
 _TOO_MUCH = (429, 498, 503, 529)
 _NO_MONEY = (b"insufficient_quota", b"billing_hard_limit", b"billing_not_active", b"credit balance")
@@ -46,13 +49,15 @@ class EndpointChat:
         self.json_forms = self.wire.dialect.schemas
         """The ways that may work, the strictest first."""
         self._settings = settings
+        thinks = bool(settings.reasoning) and self.wire.dialect.thinks_at_one
+        self._omitted = frozenset(settings.omit) | (THINKERS_REFUSE if thinks else frozenset())
 
     async def reply(self, request: Request) -> Reply:
         """The server's answer to one request."""
         path, payload = self.payload(request)
         began = time.perf_counter()
         answer = await self.wire.post(path, to_json(payload))
-        _check_status(answer, self.wire)
+        check_status(answer, self.wire)
         return self._read(answer.body, time.perf_counter() - began, spent_window(answer.headers))
 
     def payload(self, request: Request) -> tuple[str, dict[str, Any]]:
@@ -67,9 +72,12 @@ class EndpointChat:
             path = "/completions"
             payload["prompt"] = request.prompt
         payload[dialect.max_tokens if path == "/chat/completions" else "max_tokens"] = request.max_tokens
-        payload["temperature"] = request.temperature
-        payload["top_p"] = request.top_p
-        if "seed" in extras:
+        if "temperature" not in self._omitted:
+            payload["temperature"] = request.temperature
+        # Some hosted models take one of the two and not both; a server of one's own may have another default than 1.
+        if (request.top_p < 1 or "top_k" in extras) and "top_p" not in self._omitted:
+            payload["top_p"] = request.top_p
+        if "seed" in extras and "seed" not in self._omitted:
             payload["seed"] = request.seed + request.sample
         if request.stop:
             payload["stop"] = list(request.stop)
@@ -215,7 +223,7 @@ def _token(text: Any, logprob: Any, top: Iterable[tuple[Any, Any]]) -> Token:
     return Token(str(text), float(logprob), tuple((str(word), float(value)) for word, value in top))
 
 
-def _check_status(answer: Answer, wire: Wire) -> None:
+def check_status(answer: Answer, wire: Wire) -> None:
     """Raise the error that fits an HTTP status; return for success."""
     if answer.status < 300:
         return
@@ -239,6 +247,8 @@ def _fault(status: int, told: str, name: str, pause_s: float | None, *, broke: b
         error.overloaded, error.retry_after_s = status in _TOO_MUCH, pause_s
     else:
         hint = "check the key" if status in (401, 403) else "check base_url, model name and request"
+        if refused := [field for field in ("temperature", "top_p", "seed") if status == 400 and field in told]:
+            hint = f"a model that refuses a field is not sent it with omit = {refused}".replace("'", '"')
         error = ModelRefused(f"{name}: {told}", hint=hint)
     error.status = status
     return error

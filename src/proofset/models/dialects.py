@@ -29,6 +29,8 @@ class Dialect:
     """Its name for the longest reply."""
     key_header: str = "Authorization"
     """Header that carries the key; with "Bearer " before it when it is Authorization."""
+    thinks_at_one: bool = False
+    """Whether its reasoning models refuse a temperature and a top_p of one's own."""
     schemas: tuple[str, ...] = ("json_schema", "json_object", "prompted")
     """Ways to ask for JSON that may work, the strictest first; a probe finds the first that does."""
 
@@ -42,7 +44,11 @@ _LOCAL = _OPEN | {"top_k", "min_p"}
 
 DIALECTS: tuple[Dialect, ...] = (
     Dialect(
-        name="openai", hosts=("api.openai.com",), extras=_OPEN, max_tokens="max_completion_tokens"
+        name="openai",
+        hosts=("api.openai.com",),
+        extras=_OPEN,
+        max_tokens="max_completion_tokens",
+        thinks_at_one=True,
     ),
     Dialect(
         name="azure",
@@ -50,6 +56,7 @@ DIALECTS: tuple[Dialect, ...] = (
         extras=_OPEN,
         max_tokens="max_completion_tokens",
         key_header="api-key",
+        thinks_at_one=True,
     ),
     Dialect(name="anthropic", hosts=("api.anthropic.com",), extras=frozenset({"reasoning_effort"})),
     Dialect(name="google", hosts=("generativelanguage.googleapis.com",), extras=frozenset({"n", "reasoning_effort"})),

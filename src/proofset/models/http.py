@@ -22,8 +22,6 @@ from proofset.speakers import Model
 SHOWN_CHARS = 300
 """Characters of a server's answer that an error may quote."""
 
-_JSON = {"Content-Type": "application/json"}
-
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -48,10 +46,13 @@ class Wire:
         self._proxy = _proxy_of(settings, place)
         self._session: Any = None
         self._unavailable: tuple[type[BaseException], ...] = ()
+        self._unsent: tuple[type[BaseException], ...] = ()
 
     async def post(self, path: str, body: bytes) -> Answer:
         """The answer to a JSON body posted to ``path`` below the base address."""
-        return await self._send("POST", path, data=body, headers=_JSON)
+        import aiohttp
+
+        return await self._send("POST", path, data=aiohttp.BytesPayload(body, content_type="application/json"))
 
     async def get(self, path: str) -> Answer:
         """The answer to a plain question."""
@@ -76,17 +77,20 @@ class Wire:
                 return Answer(answer.status, answer.headers, await answer.read())
         except self._unavailable as error:
             told = self.clean(f"{self.name}: {type(error).__name__}: {error}")
-            untrusted = isinstance(error, ssl.CertificateError)
+            untrusted, unsent = isinstance(error, ssl.CertificateError), isinstance(error, self._unsent)
         hint = (
             "name the certificate of its authority: ca_file" if untrusted else "is the server up, and base_url right?"
         )
-        raise ModelUnavailable(told, hint=hint)  # not from the other error: that may hold the headers with the key
+        unavailable = ModelUnavailable(told, hint=hint)
+        unavailable.unsent = unsent
+        raise unavailable  # not from the other error: that may hold the headers with the key
 
     def _connect(self) -> Any:
         """A session whose connections are as many as the slots; made inside the event loop that uses it."""
         import aiohttp
 
         self._unavailable = (aiohttp.ClientError, TimeoutError, OSError)
+        self._unsent = (aiohttp.ClientConnectorError, aiohttp.ClientHttpProxyError, aiohttp.ConnectionTimeoutError)
         connector = aiohttp.TCPConnector(limit=self._settings.slots, ssl=self._trust)
         self._session = aiohttp.ClientSession(
             timeout=aiohttp.ClientTimeout(total=self._settings.timeout_s),

@@ -18,7 +18,7 @@ from hashlib import blake2b
 from typing import Protocol
 
 from pydantic import ConfigDict, TypeAdapter
-from pydantic_core import to_json
+from pydantic_core import PydanticSerializationError, to_json
 
 from proofset.errors import ModelError, ModelRefused, ModelUnavailable, ReplyUnreadable
 from proofset.models.admission import Admission, Permit
@@ -36,6 +36,8 @@ TOKENS_A_MESSAGE = 16
 """More tokens than any chat template puts round a message."""
 TOKENS_A_CALL = 128
 """More tokens than a call has round its messages: a template's own system prompt, ours for a prompt sent as a chat."""
+NOT_SENT = "not sent"
+"""Outcome of an attempt that nobody can charge for."""
 
 Bound = Callable[[Request], Amount]
 """The most that one call can cost."""
@@ -70,13 +72,17 @@ class Store(Protocol):
         """Count a reply that was used again, and what it saved."""
         ...
 
+    def forget(self, key: bytes) -> None:
+        """Throw a reply away that is of no use."""
+        ...
+
 
 @dataclass(kw_only=True, eq=False)
 class Books:
     """Where what happens is written down: priced, logged, told."""
 
-    price: Callable[[Usage], Usage]
-    """Puts an amount and its basis on a usage."""
+    price: Callable[[Usage], tuple[Decimal | None, UsageBasis]]
+    """Says what a usage costs, and where that amount comes from."""
     spent: Callable[[Usage], None]
     """Logs one attempt."""
     paused: Callable[[str, float, str], None]
@@ -129,8 +135,8 @@ class Metered:
         Raises BudgetSpent, ModelRefused, and what the last attempt failed of.
         """
         key = self.key(request)
-        if (kept := self.store.get(key)) is not None:
-            return self._replayed(request, kept)
+        if (kept := self.store.get(key)) is not None and (replayed := self._replayed(key, request, kept)) is not None:
+            return replayed
         if (sibling := self._under_way.get(key)) is not None:
             try:
                 reply = await asyncio.shield(sibling)
@@ -157,15 +163,23 @@ class Metered:
             del self._under_way[key]
 
     def key(self, request: Request) -> bytes:
-        """16 bytes that depend on everything that decides the reply, and on nothing else."""
-        asked = to_json(
-            (
-                request.prompt, request.messages, request.max_tokens, request.temperature, request.top_p,
-                request.top_k, request.min_p, request.seed, request.stop, request.n, request.schema,
-                request.logprobs, request.reasoning, request.sample,
-            )
+        """16 bytes that depend on everything that decides the reply, and on nothing else.
+
+        Raises ModelRefused for a text that cannot be sent to anybody.
+        """
+        asked = (
+            request.prompt, request.messages, request.max_tokens, request.temperature, request.top_p,
+            request.top_k, request.min_p, request.seed, request.stop, request.n, request.schema,
+            request.logprobs, request.reasoning, request.sample,
         )  # fmt: skip
-        return blake2b(asked, digest_size=16, key=self._prefix).digest()
+        try:
+            return blake2b(to_json(asked), digest_size=16, key=self._prefix).digest()
+        except PydanticSerializationError as error:
+            refused = ModelRefused(
+                f"{self.name}: cannot be asked: {error}", hint="half a surrogate pair stands in a text; clean the data"
+            )
+            refused.status = 400
+            raise refused from error
 
     async def _asked(self, key: bytes, request: Request) -> Reply:
         failures = unreadable = refusals = 0
@@ -221,16 +235,19 @@ class Metered:
         self._tokens += tokens
         return replace(reply, usage=usage)
 
-    def _book(self, request: Request, usage: Usage, bound: Amount) -> Usage:
+    def _book(self, request: Request, usage: Usage, bound: Amount, *, estimated: bool = False) -> Usage:
         """Price an attempt, settle its reservation, write it down."""
-        purpose = request.purpose
-        usage = replace(usage, stage=purpose.stage, slice=purpose.slice, brief_id=purpose.brief_id)
-        used = bound
+        purpose, used = request.purpose, bound
         try:
-            usage = self.books.price(usage)
-            used = Amount(usage.usd or Decimal(0), usage.input_tokens + usage.output_tokens, 1)
+            usd, basis = self.books.price(usage)
+            if estimated and usd is not None:
+                basis = UsageBasis.ESTIMATED
+            used = Amount(usd or Decimal(0), usage.input_tokens + usage.output_tokens, int(usage.outcome != NOT_SENT))
         finally:
             self.purse.settle(bound, used)
+        usage = replace(
+            usage, stage=purpose.stage, slice=purpose.slice, brief_id=purpose.brief_id, usd=usd, basis=basis
+        )
         self._calls += 1
         self._usd += used.usd
         self.books.spent(usage)
@@ -238,16 +255,12 @@ class Metered:
 
     def _failed(self, request: Request, bound: Amount, error: BaseException, seconds: float) -> Usage:
         """Book an attempt that gave no reply; one whose fate nobody knows is booked at its worst."""
-        answered = isinstance(error, ModelError) and error.status is not None
         usage = Usage(model=self.name, stage="", seconds=seconds, outcome=_outcome(error))
-        if answered:  # the server says no, and does not charge for that
-            usage = replace(usage, usd=Decimal(0), basis=UsageBasis.ESTIMATED)
+        if usage.outcome == NOT_SENT or (isinstance(error, ModelError) and error.status is not None):
+            usage = replace(usage, usd=Decimal(0))  # the server says no, or nothing, and does not charge for that
         else:
-            usage = self.books.price(
-                replace(usage, input_tokens=_text_bytes(request) // 4, output_tokens=request.max_tokens * request.n)
-            )
-            usage = usage if usage.usd is None else replace(usage, basis=UsageBasis.ESTIMATED)
-        return self._book(request, usage, bound)
+            usage = replace(usage, input_tokens=_text_bytes(request) // 4, output_tokens=request.max_tokens * request.n)
+        return self._book(request, usage, bound, estimated=True)
 
     def _consider(self, usage: Usage) -> None:
         """Leave a server alone that only fails."""
@@ -256,9 +269,14 @@ class Metered:
             self.admission.hold(pause_s)
             self.books.paused(self.name, pause_s, why)
 
-    def _replayed(self, request: Request, kept: Kept) -> Reply:
+    def _replayed(self, key: bytes, request: Request, kept: Kept) -> Reply | None:
+        """A stored reply as today's reading has it; one that it cannot make sense of is asked for again."""
         reread = getattr(self.model, "reread", None)
-        reply: Reply = reread(kept.body) if reread is not None else _REPLY.validate_json(kept.body)[0]
+        try:
+            reply: Reply = reread(kept.body) if reread is not None else _REPLY.validate_json(kept.body)[0]
+        except (ModelError, ValueError):
+            self.store.forget(key)
+            return None
         self.store.used(self.name, kept.usd or Decimal(0))
         return self._booked_replay(request, reply, kept.usd)
 
@@ -319,7 +337,7 @@ def _outcome(error: BaseException) -> str:
     if isinstance(error, ModelError) and error.status is not None:
         return f"http {error.status}"
     if isinstance(error, ModelUnavailable):
-        return "no answer"
+        return NOT_SENT if error.unsent else "no answer"
     if isinstance(error, ReplyUnreadable):
         return "unreadable"
     return "cancelled" if isinstance(error, asyncio.CancelledError) else "failed"

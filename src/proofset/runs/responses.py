@@ -170,6 +170,12 @@ class Responses:
         """Count a reply that was used again, and what it saved."""
         self._backlog.put(_Hit(speaker, usd))
 
+    def forget(self, key: bytes) -> None:
+        """Throw away the reply kept under ``key``."""
+        self.flush()
+        with self.explained():
+            self._reader.execute("DELETE FROM responses WHERE key = ?", (key,))
+
     def flush(self) -> None:
         """Wait until everything is on the disk."""
         self._backlog.flush()

@@ -86,10 +86,9 @@ class Composer:
             shared_chars=len(prompt.text),
         )
 
-    @property
+    @cached_property
     def _asked(self) -> str:
-        speaker = self.settings.model
-        return self.settings.sampling.model_dump_json() + speaker.engine + speaker.path + speaker.model
+        return content_id(self.settings.sampling.model_dump_json(), *self.settings.model.voice)
 
     @property
     def _run_length(self) -> int:

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import ceil
 
 from proofset.config import Synthesize
-from proofset.errors import BudgetSpent, ModelError, ModelRefused
+from proofset.errors import BudgetSpent, ModelError, ModelRefused, ModelUnavailable
 from proofset.nouns.candidate import Brief, Candidate, Decision, Quota, Stop, Verdict
 from proofset.nouns.event import BriefClosed, Event, Judged, Proposed, SliceClosed
 from proofset.nouns.record import content_id
@@ -121,6 +121,7 @@ class SliceLoop:
     """Shared by all slices that one model speaks for."""
     accepted: int = 0
     refused_in_a_row: int = 0
+    _ahead: set[str] = field(default_factory=set)
 
     async def run(self) -> None:
         """Open briefs while there is need, close them in order, and say why it ended.
@@ -129,6 +130,7 @@ class SliceLoop:
         """
         if self.past.finished:
             return
+        self._look_ahead()
         async with asyncio.TaskGroup() as briefs:
             stop = await self._go_through(briefs)
         if stop is None and self.halted():
@@ -169,6 +171,15 @@ class SliceLoop:
             next_to_close += 1
             stop = stop or self._stop(next_to_close)
 
+    def _look_ahead(self) -> None:
+        """Remember what was accepted beyond a brief that a spent budget left open: it is to be no copy of that."""
+        closings = sorted(self.past.closed.values(), key=lambda closing: closing.number)
+        for place, closing in enumerate(closings):
+            if closing.number > place and closing.winner is not None:
+                candidate = self.past.proposed[closing.brief_id]
+                self._ahead.add(candidate.id)
+                self.panel.remember(candidate.id, candidate.text)
+
     def _open_until(self, n_closed: int) -> int:
         """The number before which briefs may be open: the window, but not many more than are likely to be needed.
 
@@ -189,23 +200,24 @@ class SliceLoop:
 
     async def _try(self, brief: Brief) -> Tried:
         """Have the brief answered and, where reviewers are to be waited for, reviewed."""
+        tried = Tried(None)
         try:
             if brief.id in self.past.closed:
                 return Tried(self.past.proposed.get(brief.id))
-            tried = Tried(self._known(brief) or await self._proposed(brief))
-            if tried.candidate is not None and self.panel.reviewers:
+            tried.candidate = self._known(brief) or await self._proposed(brief)
+            if self.panel.reviewers:
                 await self._review(brief, tried.candidate, tried)
             self.streak.failed = 0
             return tried
         except BudgetSpent:
             return Tried(None, unpaid=True)
         except ModelError as error:
-            if isinstance(error, ModelRefused) and error.status not in ONE_REQUEST:
+            if (isinstance(error, ModelRefused) and error.status not in ONE_REQUEST) or _nobody_there(error):
                 raise
             self.streak.failed += 1
             if self.streak.failed >= FAILURES_IN_A_ROW:
                 raise
-            return Tried(None, why="no reply")
+            return replace(tried, why="no reply" if tried.candidate is None else "no verdict")
         finally:
             self.settled(brief.id)
 
@@ -269,7 +281,8 @@ class SliceLoop:
             )
             self.tell(closing)
         if closing.winner is not None and tried.candidate is not None:
-            self.panel.remember(tried.candidate.id, tried.candidate.text)
+            if tried.candidate.id not in self._ahead:
+                self.panel.remember(tried.candidate.id, tried.candidate.text)
             self.accepted, self.refused_in_a_row = self.accepted + 1, 0
         elif closing.reason != "surplus":
             self.refused_in_a_row += 1
@@ -277,7 +290,7 @@ class SliceLoop:
     def _judged(self, brief: Brief, tried: Tried) -> tuple[str | None, str]:
         """The id of the accepted candidate, or None and the reason."""
         candidate = tried.candidate
-        if candidate is None:
+        if candidate is None or tried.why:
             return None, tried.why or "no reply"
         for judge in self.panel.judges:
             verdict = tried.verdicts.get(judge.name) or judge.judge(brief, candidate)
@@ -295,6 +308,11 @@ class SliceLoop:
         if verdict.decision is Decision.REJECT or verdict.scores:
             self.tell(Judged(verdict=verdict))
         return verdict.decision is not Decision.REJECT
+
+
+def _nobody_there(error: ModelError) -> bool:
+    """Whether there is no server at all: no brief can be blamed for that, and none is closed for it."""
+    return isinstance(error, ModelUnavailable) and error.unsent
 
 
 def whole(text: str, finish: str) -> tuple[str, str]:
