@@ -214,8 +214,6 @@ async def run_loops(walk: Walk, composers: list[Composer], cascade: Cascade, cri
         wanted = sum(composer.quota.accepted for composer in composers)
         walk.gauge(lambda: replace(speaking.standing(), wanted=wanted))
         with interrupted(walk.notice) as halted, unhurried_collector():
-            if reader:
-                await speaking.get_to_know(reader)
             streak = loop.Streak()
             loops = [
                 loop.SliceLoop(

@@ -6,6 +6,7 @@ cost, and the budget that all models of a run spend from.
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -58,6 +59,7 @@ class Speaking:
         self._speakers: list[Metered] = []
         self._gates: dict[str, Admission] = {}
         self._told: dict[str, str] = {}
+        self._errands: list[asyncio.Task[None]] = []
 
     def metered(self, model: ChatModel, place: str, for_judging: Callable[[Request], Amount] | None = None) -> Metered:
         """The model of the settings at ``place``, with store, gate, purse and books round it."""
@@ -114,14 +116,11 @@ class Speaking:
             return None
         return self.metered(make(self._walk, settings, CRITIC), CRITIC)
 
-    async def get_to_know(self, critic: Metered) -> None:
-        """Find out how the critic is asked for JSON, before money is set aside for briefs that would wait for it."""
-        facts = _Facts(self.store)
-        with suppress(BudgetSpent):  # then the first brief that needs it finds out, or is not paid for either
-            await Ladder(facts.known([critic]), facts.learned).form_of(critic, Purpose("critic"))
-
     def asker(self, critic: Metered) -> Ask:
-        """What a ModelCritic asks its opinion of; how the server is asked for JSON is remembered in the store."""
+        """What a ModelCritic asks its opinion of; how the server is asked for JSON is remembered in the store.
+
+        That is found out at once, while the first candidates are written: whoever needs it waits for it.
+        """
         shape, facts = Shape.of(Opinion), _Facts(self.store)
         ladder = Ladder(facts.known([critic]), facts.learned)
 
@@ -131,6 +130,11 @@ class Speaking:
                 return Answered(found.value)
             return Answered(None, f"{found.reason}: {found.told}")
 
+        async def got_to_know() -> None:
+            with suppress(BudgetSpent, ModelError):  # whoever needs it meets the same
+                await ladder.form_of(critic, Purpose("critic"))
+
+        self._errands.append(asyncio.create_task(got_to_know()))
         return answered
 
     def judging_bound(self, critic: Metered) -> Callable[[Request], Amount]:
@@ -156,6 +160,9 @@ class Speaking:
     async def close(self) -> None:
         """Let go of models, store and loans; what was received is on the disk afterwards."""
         try:
+            for errand in self._errands:
+                errand.cancel()
+                await asyncio.wait({errand})
             for each in self._speakers:
                 with suppress(ModelError):
                     await each.close()

@@ -254,6 +254,41 @@ def test_tokens_that_were_not_used_come_back(hurried: Hurried) -> None:
     assert hurried(scenario(10)) < hurried(scenario(100)) / 3
 
 
+def test_what_is_urgent_goes_before_the_others() -> None:
+    async def scenario() -> list[str]:
+        gate, order = Admission(1), []
+
+        async def call(name: str, *, urgent: bool) -> None:
+            permit = await gate.permit(0, urgent=urgent)
+            order.append(name)
+            gate.succeeded(permit, tokens=0)
+
+        held = await gate.permit(0)
+        names = ("new", "newer", "again")
+        calls = [asyncio.create_task(call(name, urgent=name == "again")) for name in names]
+        await asyncio.sleep(0)
+        gate.succeeded(held, tokens=0)
+        await asyncio.gather(*calls)
+        return order
+
+    assert asyncio.run(scenario()) == ["again", "new", "newer"]
+
+
+def test_failures_in_a_row_are_those_since_anybody_was_answered() -> None:
+    async def scenario() -> list[int]:
+        gate, seen = Admission(9), []
+        permits = await fill(gate)
+        for succeeds in (False, False, True, False):
+            if succeeds:
+                gate.succeeded(permits.pop(), tokens=0)
+            else:
+                gate.failed(permits.pop())
+            seen.append(gate.failed_in_a_row)
+        return seen
+
+    assert asyncio.run(scenario()) == [1, 2, 0, 1]
+
+
 def test_first_come_first_served() -> None:
     async def scenario() -> list[int]:
         gate, order = Admission(2), list[int]()

@@ -17,10 +17,19 @@ from hypothesis import settings as sized
 from hypothesis import strategies as st
 
 from proofset.errors import BudgetSpent, ModelError, ModelRefused, ModelUnavailable, ReplyUnreadable
-from proofset.models.admission import Admission
+from proofset.models.admission import Admission, Permit
 from proofset.models.breaker import Breaker
 from proofset.models.chat import CONTINUE
-from proofset.models.metered import NOT_SENT, TRIES, UNREADABLE_TRIES, Books, Kept, Metered, token_bound
+from proofset.models.metered import (
+    FIRST_BACKOFF_S,
+    NOT_SENT,
+    TRIES,
+    UNREADABLE_TRIES,
+    Books,
+    Kept,
+    Metered,
+    token_bound,
+)
 from proofset.models.purse import NOTHING, Amount, Caps, Purse
 from proofset.nouns.record import Message
 from proofset.nouns.result import Usage, UsageBasis
@@ -494,3 +503,42 @@ def test_an_attempt_of_unknown_fate_is_booked_at_its_worst_and_within_its_bound(
 def test_the_bound_has_room_for_what_is_sent_round_a_short_prompt() -> None:
     short = token_bound(Decimal(0), Decimal(0))(Request(prompt="a", max_tokens=1, temperature=0))
     assert short.tokens >= len(CONTINUE.encode()) + 2
+
+
+def test_where_others_are_answered_a_failed_call_waits_little_and_on_a_failing_server_ever_longer(
+    hurried: Hurried,
+) -> None:
+    async def waited(others: bool) -> list[float]:
+        waits: list[float] = []
+        desk = Desk(Server(*[failed()] * 6))
+        gate = Admission(50, clock=asyncio.get_running_loop().time)
+
+        async def sleep(seconds: float) -> None:
+            waits.append(seconds)
+            if others:  # somebody else's call is answered meanwhile
+                gate.succeeded(await gate.permit(0), tokens=0)
+
+        await desk.metered(admission=gate, sleep=sleep).reply(ASK)
+        return waits
+
+    well, failing = hurried(waited(True)), hurried(waited(False))
+    assert len(well) == len(failing) == 6
+    assert max(well) <= FIRST_BACKOFF_S < max(failing)
+
+
+def test_what_was_tried_before_and_what_is_for_no_brief_goes_before_new_work(hurried: Hurried) -> None:
+    async def scenario() -> list[bool]:
+        asked: list[bool] = []
+
+        class Watched(Admission):
+            async def permit(self, tokens: int, *, urgent: bool = False) -> Permit:
+                asked.append(urgent)
+                return await super().permit(tokens, urgent=urgent)
+
+        desk = Desk(Server(failed()))
+        metered = desk.metered(admission=Watched(50, clock=asyncio.get_running_loop().time))
+        await metered.reply(ASK)
+        await metered.reply(replace(ASK, prompt="probe", purpose=Purpose("critic")))
+        return asked
+
+    assert hurried(scenario()) == [False, True, True]

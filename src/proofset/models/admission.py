@@ -69,7 +69,7 @@ class Bucket:
 
 
 class Admission:
-    """The gate before one server and model. Made in the event loop that uses it; first come, first served."""
+    """The gate before one server and model. Made in the event loop that uses it; what is not urgent comes in turn."""
 
     def __init__(
         self,
@@ -85,6 +85,8 @@ class Admission:
         self.limit = float(min(first, most))
         """Calls that may be in flight now."""
         self.in_flight = 0
+        self.failed_in_a_row = 0
+        """Calls that failed since the last one that was answered, whoever made them."""
         self._clock = clock
         self._requests = Bucket(requests_per_minute, clock())
         self._tokens = Bucket(tokens_per_minute, clock())
@@ -106,12 +108,15 @@ class Admission:
         """Calls that wait for a permit."""
         return len(self._waiting)
 
-    async def permit(self, tokens: int) -> Permit:
-        """Wait for a permit for a call that may use so many tokens, in and out."""
+    async def permit(self, tokens: int, *, urgent: bool = False) -> Permit:
+        """Wait for a permit for a call that may use so many tokens, in and out; ``urgent`` ones go first."""
         if not self._waiting and self._may(tokens):
             return self._give(tokens)
         future: asyncio.Future[Permit] = asyncio.get_running_loop().create_future()
-        self._waiting.append((future, tokens))
+        if urgent:
+            self._waiting.appendleft((future, tokens))
+        else:
+            self._waiting.append((future, tokens))
         self._wake()
         try:
             return await future
@@ -124,6 +129,7 @@ class Admission:
     def succeeded(self, permit: Permit, *, tokens: int, pause_s: float = 0.0) -> None:
         """The call was answered and used ``tokens``; the server asks for ``pause_s`` seconds."""
         self.in_flight -= 1
+        self.failed_in_a_row = 0
         self._tokens.take(tokens - permit.tokens, self._clock())
         self._grow()
         if pause_s > 0:
@@ -153,6 +159,7 @@ class Admission:
         """The call failed for another reason than load; the limit stays."""
         del permit
         self.in_flight -= 1
+        self.failed_in_a_row += 1
         self._wake()
 
     def hold(self, seconds: float) -> None:

@@ -1,9 +1,9 @@
 """Round any model: the store first, then a reservation, a permit, one attempt, the books; and again where it failed.
 
 The order is the promise. What was answered before is never asked again. Nothing is sent that the budget could not pay
-at its worst. A permit is held while a call is in flight and at no other time, so what waits to be tried again keeps no
-place; retries and new work stand in one queue. Every attempt is booked, whatever became of it, and an answer is kept
-before anybody uses it.
+at its worst. A permit is held while a call is in flight and at no other time: what waits to be tried again keeps no
+place, and then goes before new work, since older briefs wait for it. Every attempt is booked, whatever became of it,
+and an answer is kept before anybody uses it.
 """
 
 from __future__ import annotations
@@ -188,7 +188,9 @@ class Metered:
             judging = NOTHING if self.for_judging is None else self.for_judging(request)
             await self.purse.reserve(bound, brief_id=request.purpose.brief_id, for_judging=judging)
             try:
-                permit = await self.admission.permit(bound.tokens)
+                # What was tried before, others wait for in their turn; what is for no brief, all may wait for.
+                urgent = failures + refusals > 0 or not request.purpose.brief_id
+                permit = await self.admission.permit(bound.tokens, urgent=urgent)
             except BaseException:
                 self.purse.settle(bound, NOTHING)
                 raise
@@ -203,7 +205,9 @@ class Metered:
                 pause = error.retry_after_s if isinstance(error, ModelUnavailable) else None
             if self.for_judging is not None:
                 self.purse.let_go(request.purpose.brief_id)
-            await self.sleep(_backoff(failures + refusals, pause))  # type: ignore[misc]
+            # Where others are answered, the server is well: a failure of the one request is no reason to wait long.
+            times = refusals + min(failures, self.admission.failed_in_a_row)
+            await self.sleep(_backoff(times, pause))  # type: ignore[misc]
 
     async def _attempt(self, key: bytes, request: Request, bound: Amount, permit: Permit) -> Reply:
         """One call, with its permit and reservation given back whatever comes of it."""
