@@ -31,7 +31,7 @@ def test_the_young_tier_misses_nothing(
 def test_frozen_tiers_miss_nothing_alone_or_joined(
     sets: list[frozenset[int]], more: list[frozenset[int]], wanted: frozenset[int], similarity: float
 ) -> None:
-    tier, later = FrozenTier.of(similarity, 3, sets), FrozenTier.of(similarity, 3 + len(sets), more)
+    tier, later = FrozenTier.of(similarity, 3, sets, {}), FrozenTier.of(similarity, 3 + len(sets), more, {})
     assert dict(tier.near(wanted, nobody)) == compared(sets, wanted, similarity, 3)
     joined = tier.joined(later)
     assert len(joined) == len(sets) + len(more)
@@ -43,7 +43,7 @@ def test_entries_to_skip_are_passed_over() -> None:
     young = YoungTier(0.5, 0)
     for known in sets:
         young.add(known)
-    for tier in (young, FrozenTier.of(0.5, 0, sets)):
+    for tier in (young, FrozenTier.of(0.5, 0, sets, {})):
         assert [entry for entry, _ in tier.near(sets[0], lambda entry: entry < 2)] == [2, 3]
 
 
@@ -57,8 +57,18 @@ def test_ten_thousand_entries_take_little_room() -> None:
 
     sets = [frozenset(range(n, n + 16)) for n in range(0, 160_000, 16)]
     tracemalloc.start()
-    tier = FrozenTier.of(0.5, 0, sets)
+    tier = FrozenTier.of(0.5, 0, sets, {n: n for n in range(len(sets))})
     kept, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert len(tier) == 10_000
     assert kept / len(tier) < 500  # bytes; the same in sets and dicts takes some 4,000
+
+
+def test_a_text_is_found_by_its_hash_before_and_after_joining() -> None:
+    sets = [frozenset({n}) for n in range(6)]
+    early = FrozenTier.of(0.5, 10, sets[:3], {-7: 10, 2**62: 11, 5: 12})
+    late = FrozenTier.of(0.5, 13, sets[3:], {0: 13, -(2**62): 15})
+    joined = early.joined(late)
+    assert [early.exact(each) for each in (-7, 2**62, 5, 0)] == [10, 11, 12, None]
+    assert [joined.exact(each) for each in (-7, 2**62, 5, 0, -(2**62), 1)] == [10, 11, 12, 13, 15, None]
+    assert FrozenTier.of(0.5, 0, [], {}).exact(1) is None

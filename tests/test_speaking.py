@@ -26,7 +26,7 @@ from proofset.plugins import Purpose, Request
 from proofset.runs.folder import Run
 from proofset.runs.responses import Responses, home
 from proofset.speakers import Model
-from proofset.speaking import BYTES_A_TOKEN, CRITIC, GENERATOR, Speaking, _Dearest, _identity, used_up
+from proofset.speaking import BYTES_A_TOKEN, CRITIC, GENERATOR, Speaking, _Dearest, _identity, make, used_up
 from proofset.synthesizing.reviewer import ModelCritic, Opinion
 from proofset.walk import Walk
 
@@ -236,3 +236,10 @@ def test_what_is_kept_for_judging_covers_the_critics_call(tmp_path: Path, letter
 
     with Run.open(tmp_path / "w", study.model_dump(mode="json"), "") as run:
         asyncio.run(scenario(Walk(run, study, tmp_path)))
+
+
+def test_certificates_lie_where_the_study_says_from_where_it_lies(walk: Walk, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Model] = []
+    monkeypatch.setattr(speaking_module, "find", lambda seam, name: lambda settings, path: asked.append(settings))
+    make(walk, Model(engine="chat", base_url="http://x/v1", model="m", ca_file="authority.pem"), GENERATOR)
+    assert Path(asked[0].ca_file) == walk.base / "authority.pem"

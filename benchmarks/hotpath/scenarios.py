@@ -119,12 +119,14 @@ def kills(records: int, times: int, in_flight: int = 64) -> dict[str, Any]:
             if process.poll() is None:
                 process.send_signal(signal.SIGKILL)
             hit += process.wait() == -signal.SIGKILL
+            server.mark()
         last = killed.finish(killed.start(), time.monotonic())
         stats = server.stats()
         return {
             "records": records, "kills": hit, "in_flight": in_flight, "same_corpus": killed.corpus() == alone.corpus(),
             "closed": last["closed"], "paid_again": stats["repeated_paid"],
             "paid_again_a_kill": round(stats["repeated_paid"] / max(1, hit), 2), "ok": stats["ok"],
+            "of_them_answered_100_ms_before": stats["repaid_late"],
         }  # fmt: skip
 
 

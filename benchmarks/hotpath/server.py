@@ -18,6 +18,7 @@ import sys
 import time
 from collections import Counter
 from dataclasses import dataclass, fields
+from math import inf
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -28,8 +29,10 @@ PIECES = 10
 """A slow answer comes in this many pieces."""
 COUNTED = (
     *("requests", "ok", "slow", "rejected_429", "refused_400", "errors_500", "malformed", "html", "error_bodies"),
-    *("dropped", "abandoned", "repeated_paid", "connections"),
+    *("dropped", "abandoned", "repeated_paid", "repaid_late", "connections"),
 )
+KEPT_WITHIN_S = 0.1
+"""An answer that was given longer before a kill must not be paid again: 50 ms to the disk, and as many to be read."""
 LONGEST_LIFE_S = 3600.0
 """The server ends by itself after this long, whatever happened to the one who started it."""
 
@@ -104,7 +107,8 @@ class Desk:
         self.counts: Counter[str] = Counter()
         self.max_in_flight = 0
         self.tries: dict[bytes, int] = {}
-        self.paid: set[bytes] = set()
+        self.paid: dict[bytes, float] = {}
+        self.marks: list[float] = []
         self.allowance, self.refilled = max(1.0, self.rules.rpm / 60), time.monotonic()
         self.began_cpu_s = time.process_time()
 
@@ -161,8 +165,12 @@ class Desk:
         self.in_flight -= 1
         self.counts["abandoned"] += not taken
         if given.kind in ("ok", "slow"):
-            self.counts["repeated_paid"] += given.digest in self.paid
-            self.paid.add(given.digest)
+            now, first = time.monotonic(), self.paid.get(given.digest)
+            if first is not None:
+                self.counts["repeated_paid"] += 1
+                ended = next((mark for mark in self.marks if mark >= first), now)
+                self.counts["repaid_late"] += ended - first > KEPT_WITHIN_S
+            self.paid[given.digest] = now if taken else inf  # nobody received that
 
     def stats(self) -> dict[str, Any]:
         """The counts; ``ok`` are all whole good answers, ``slow`` those of them that were dribbled."""
@@ -226,7 +234,11 @@ class Line(asyncio.Protocol):
         """The answers that are not the model's."""
         if wanted.endswith(b"/reset"):
             self.desk.reset()
-        shown = {"get /stats": self.desk.stats, "post /reset": self.desk.stats}.get(wanted.decode("latin-1"))
+        elif wanted.endswith(b"/mark"):
+            self.desk.marks.append(time.monotonic())
+        shown = dict.fromkeys(("get /stats", "post /reset", "post /mark"), self.desk.stats).get(
+            wanted.decode("latin-1")
+        )
         if shown is not None:
             return plan("asides", json.dumps(shown()).encode())
         if wanted.endswith(b"/models"):
@@ -341,6 +353,10 @@ class Server:
     def reset(self) -> None:
         """Forget all counts, attempts and paid answers."""
         self._call("POST", "/reset")
+
+    def mark(self) -> None:
+        """Note that whoever asked was killed just now: what is paid again later is told by when it was first given."""
+        self._call("POST", "/mark")
 
 
 if __name__ == "__main__":

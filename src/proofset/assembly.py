@@ -211,7 +211,9 @@ async def run_loops(walk: Walk, composers: list[Composer], cascade: Cascade, cri
         reader = speaking.critic()
         model = speaking.metered(speaker(walk), GENERATOR, speaking.judging_bound(reader) if reader else None)
         reviewers = [ModelCritic(speaking.asker(reader), walk.study.synthesize.critic, walk.title)] if reader else []
-        wanted = sum(composer.quota.accepted for composer in composers)
+        wanted = sum(
+            composer.quota.accepted - pasts.get(composer.quota.slice, loop.Past()).accepted for composer in composers
+        )
         walk.gauge(lambda: replace(speaking.standing(), wanted=wanted))
         with interrupted(walk.notice) as halted, unhurried_collector():
             streak = loop.Streak()

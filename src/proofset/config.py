@@ -124,6 +124,12 @@ class Critic(Section):
             raise ValueError("only {title} and {label} can be filled in") from error
         return given
 
+    @model_validator(mode="after")
+    def _check_trial(self) -> Self:
+        if self.min_fault_recall and not self.views:
+            raise ValueError("min_fault_recall: only the views are put on trial, and there are none")
+        return self
+
 
 class Synthesize(Section):
     """The loop: how many accepted records each edge slice is to get, and when to give up."""

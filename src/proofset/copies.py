@@ -78,7 +78,7 @@ class CopyIndex:
             raise InputError(f"near-copy similarity {similarity} is not in (0, 1]", hint="0.5 to 0.8 is usual")
         self.similarity = similarity
         self._keys: list[str] = []
-        self._exact: dict[int, int] = {}
+        self._exact: dict[int, int] = {}  # of the young tier; a frozen one has its own
         self._frozen: list[FrozenTier] = []
         self._young = YoungTier(similarity, 0)
 
@@ -92,7 +92,8 @@ class CopyIndex:
 
     def add_shingles(self, key: str, shingles: Iterable[int], text_hash: int) -> None:
         """Index a text of which only the hashes are known, as for held-out records."""
-        self._exact.setdefault(text_hash, len(self._keys))
+        if self.exact(text_hash) is None:
+            self._exact[text_hash] = len(self._keys)
         self._keys.append(key)
         self._young.add(frozenset(shingles))
         if len(self._young) >= YOUNG:
@@ -100,10 +101,17 @@ class CopyIndex:
 
     def match(self, text: str) -> Match | None:
         """The best match at or above the similarity; of equally good ones, the first added."""
-        if (entry := self._exact.get(text_hash(text))) is not None:
+        if (entry := self.exact(text_hash(text))) is not None:
             return Match(key=self._keys[entry], similarity=1.0, exact=True)
         found = max(self.near(shingles(text)), key=lambda near: (near[1], -near[0]), default=None)
         return None if found is None else Match(key=self._keys[found[0]], similarity=found[1], exact=False)
+
+    def exact(self, text_hash: int) -> int | None:
+        """The first entry whose normal form has this hash."""
+        for tier in self._frozen:
+            if (entry := tier.exact(text_hash)) is not None:
+                return entry
+        return self._exact.get(text_hash)
 
     def near(self, wanted: frozenset[int], skip: Skip = nobody) -> Iterator[tuple[int, float]]:
         """Every entry (0 for the first added) whose similarity to a set of shingles reaches the index's, with it.
@@ -117,8 +125,8 @@ class CopyIndex:
 
     def _freeze(self) -> None:
         """The young tier becomes a frozen one, and frozen ones of like size one: there are never more than a few."""
-        self._frozen.append(FrozenTier.of(self.similarity, self._young.first, self._young.sets))
-        self._young = YoungTier(self.similarity, len(self))
+        self._frozen.append(FrozenTier.of(self.similarity, self._young.first, self._young.sets, self._exact))
+        self._young, self._exact = YoungTier(self.similarity, len(self)), {}
         while len(self._frozen) > 1 and len(self._frozen[-2]) <= min(4 * len(self._frozen[-1]), LARGEST):
             later = self._frozen.pop()
             self._frozen.append(self._frozen.pop().joined(later))
@@ -157,7 +165,7 @@ def groups(texts: Sequence[str], similarity: float) -> list[int]:
     parents = list(range(len(texts)))
     for number, (text, known) in enumerate(zip(texts, sets, strict=True)):
         fingerprint = text_hash(text)
-        twin = index._exact.get(fingerprint)
+        twin = index.exact(fingerprint)
         if twin is not None:
             parents[_root(number, parents)] = _root(twin, parents)
         else:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -95,28 +95,41 @@ class FrozenTier:
     """
 
     def __init__(
-        self, similarity: float, first: int, sizes: NDArray[np.int32], flat: NDArray[np.int64], of: NDArray[np.int32]
+        self,
+        similarity: float,
+        first: int,
+        sizes: NDArray[np.int32],
+        flat: NDArray[np.int64],
+        of: NDArray[np.int32],
+        texts: tuple[NDArray[np.int64], NDArray[np.int64]],
     ) -> None:
-        """``sizes`` says how many shingles each entry has; ``flat`` are all of them, and ``of`` whose each one is."""
+        """``sizes`` says how many shingles each entry has; ``flat`` are all of them, and ``of`` whose each one is.
+
+        ``texts`` are hashes of normal forms, each once, and the entries that they are of.
+        """
         import numpy as np
 
         self.similarity, self.first, self._sizes = similarity, first, sizes
         order = np.argsort(flat, kind="stable")
         self._entries, flat = of[order], flat[order]
         starts = np.flatnonzero(np.append(True, flat[1:] != flat[:-1])) if len(flat) else order
-        self._keys, self._starts = flat[starts], np.append(starts, len(flat))
+        self._keys, self._starts = flat[starts], np.append(starts, len(flat)).astype(np.int32)
+        by_hash = np.argsort(texts[0])
+        self._hashes, self._hashed = texts[0][by_hash], texts[1][by_hash]
 
     def __len__(self) -> int:
         return len(self._sizes)
 
     @classmethod
-    def of(cls, similarity: float, first: int, sets: Sequence[frozenset[int]]) -> FrozenTier:
-        """The entries of a young tier, frozen."""
+    def of(cls, similarity: float, first: int, sets: Sequence[frozenset[int]], texts: Mapping[int, int]) -> FrozenTier:
+        """The entries of a young tier, frozen; ``texts`` are entries by the hash of their normal form."""
         import numpy as np
 
         sizes = np.array([len(each) for each in sets], dtype=np.int32)
         flat = np.fromiter((shingle for each in sets for shingle in each), dtype=np.int64, count=int(sizes.sum()))
-        return cls(similarity, first, sizes, flat, np.repeat(np.arange(len(sizes), dtype=np.int32), sizes))
+        of = np.repeat(np.arange(len(sizes), dtype=np.int32), sizes)
+        hashes, entries = (np.fromiter(each, np.int64, len(texts)) for each in (texts.keys(), texts.values()))
+        return cls(similarity, first, sizes, flat, of, (hashes, entries))
 
     def joined(self, later: FrozenTier) -> FrozenTier:
         """Both as one; ``later`` begins where this one ends."""
@@ -124,7 +137,17 @@ class FrozenTier:
 
         flat = np.concatenate([np.repeat(each._keys, np.diff(each._starts)) for each in (self, later)])
         of = np.concatenate([self._entries, later._entries + np.int32(len(self))])
-        return FrozenTier(self.similarity, self.first, np.concatenate([self._sizes, later._sizes]), flat, of)
+        sizes = np.concatenate([self._sizes, later._sizes])
+        hashes = np.concatenate([self._hashes, later._hashes])
+        return FrozenTier(
+            self.similarity, self.first, sizes, flat, of, (hashes, np.concatenate([self._hashed, later._hashed]))
+        )
+
+    def exact(self, text_hash: int) -> int | None:
+        """The entry whose normal form has this hash."""
+        at = int(self._hashes.searchsorted(text_hash))
+        found = at < len(self._hashes) and self._hashes[at] == text_hash
+        return int(self._hashed[at]) if found else None
 
     def near(self, wanted: frozenset[int], skip: Skip) -> Iterator[tuple[int, float]]:
         """The entries whose similarity reaches the threshold, each with it; those to ``skip`` are passed over."""

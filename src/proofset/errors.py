@@ -86,6 +86,8 @@ class ModelUnavailable(ModelError):
     """Seconds the server asked to wait; None when it did not say."""
     overloaded: bool = False
     """Whether the server said that it gets too much (429), and not that it failed."""
+    timed_out: bool = False
+    """Whether the time ran out: the server may have too much to do."""
     unsent: bool = False
     """Whether nothing can have reached the server: it was not found, or did not open its door."""
 

@@ -167,10 +167,18 @@ def ground(walk: Walk, outputs: list[str]) -> None:
 
 def synthesize(walk: Walk, outputs: list[str]) -> None:
     """Evidence → Briefs → Candidates → Verdicts → Corpus: the adversarial loop, until the quotas are met."""
-    settings, known = walk.study.synthesize, organic(walk)
+    settings = walk.study.synthesize
     check_priced(settings.model)
     if settings.critic.model is not None:
         check_priced(settings.critic.model, CRITIC)
+    _propose_and_judge(walk)
+    corpus = corpus_of(walk)
+    keep(walk, outputs, f"corpora/{corpus.id}/records.parquet", partial(tables.write_records, records=corpus.records))
+
+
+def _propose_and_judge(walk: Walk) -> None:
+    """The judges on trial, then the loop; everything it holds is let go with it."""
+    settings, known = walk.study.synthesize, organic(walk)
     student = json.loads(walk.run.path("tables/student.json").read_text(encoding="utf-8"))
     deficits = [event.deficit for event in walk.run.since("audit") if isinstance(event, DeficitRanked)]
     edge = frozenset(each.slice for each in deficits if each.edge)
@@ -185,8 +193,6 @@ def synthesize(walk: Walk, outputs: list[str]) -> None:
     composers = composers_of(walk, known, quotas(deficits, nearness(walk, student["confused"]), settings))
     if composers:
         wait_for(run_loops(walk, composers, cascade, critic))
-    corpus = corpus_of(walk)
-    keep(walk, outputs, f"corpora/{corpus.id}/records.parquet", partial(tables.write_records, records=corpus.records))
 
 
 # ── measure, cost, handoff ──────────────────────────────────────────────────────────────────────────────────────────

@@ -17,11 +17,12 @@ from proofset.costing.prices import IN_PROCESS, Price, Tariff, pricer, tariff
 from proofset.errors import BudgetSpent, ModelError
 from proofset.models.admission import Admission
 from proofset.models.batch import Progress
+from proofset.models.books import Books, token_bound
 from proofset.models.breaker import Breaker
 from proofset.models.chat import EndpointChat
 from proofset.models.dialects import SELF_HOSTED, dialect_of
 from proofset.models.halfprice import HalfPrice
-from proofset.models.metered import NOT_SENT, Books, Metered, token_bound
+from proofset.models.metered import NOT_SENT, Metered
 from proofset.models.purse import Amount, Purse, caps_of
 from proofset.models.structured import Ladder, Shape, Shaped, ask
 from proofset.nouns.event import Event, Paused, Spent
@@ -220,6 +221,8 @@ def make(walk: Walk, settings: Model, place: str) -> ChatModel:
     """The model that the settings name, as its plugin makes it. Raises ConfigError and ModelError."""
     path = walk.locate(settings.path) if settings.engine in IN_PROCESS else None
     plugin = find("models", settings.engine)
+    if settings.ca_file:  # relative to the study file, as every path in it
+        settings = settings.model_copy(update={"ca_file": str(walk.locate(settings.ca_file))})
     made: ChatModel = plugin(settings, path) if place == GENERATOR or path else plugin(settings, path, place=place)
     return made
 

@@ -380,7 +380,7 @@ def test_a_line_that_is_cut_or_garbled_is_no_answer_and_does_not_show_the_key(
             return await failure(url, api_key_env="TEST_KEY")
 
     error = run(work())
-    assert (error.status, error.retryable, error.unsent) == (None, True, False)
+    assert (error.status, error.retryable, error.unsent, error.timed_out) == (None, True, False, False)
     assert KEY not in everything(error)
     assert len(str(error)) < 2 * SHOWN_CHARS
 
@@ -400,7 +400,7 @@ def test_a_server_that_takes_too_long_is_no_answer(begun: bytes) -> None:
 
     error = run(work())
     assert "TimeoutError" in str(error)
-    assert error.status is None and not error.unsent
+    assert (error.status, error.unsent, error.timed_out) == (None, False, True)
 
 
 def test_where_nobody_listens_nothing_can_have_been_sent() -> None:
@@ -411,8 +411,8 @@ def test_where_nobody_listens_nothing_can_have_been_sent() -> None:
         await listening.wait_closed()
         return await failure(f"http://127.0.0.1:{port}/v1")
 
-    assert run(work()).unsent
-    assert run(failure("http://nowhere.invalid/v1")).unsent
+    error = run(work())
+    assert (error.unsent, error.timed_out, error.status) == (True, False, None)
 
 
 def test_no_more_calls_at_once_than_slots() -> None:

@@ -17,18 +17,15 @@ from hypothesis import settings as sized
 from hypothesis import strategies as st
 
 from proofset.errors import BudgetSpent, ModelError, ModelRefused, ModelUnavailable, ReplyUnreadable
-from proofset.models.admission import Admission, Permit
+from proofset.models.admission import FIRST_LIMIT, Admission, Permit
+from proofset.models.books import Books, Kept, token_bound
 from proofset.models.breaker import Breaker
-from proofset.models.chat import CONTINUE
 from proofset.models.metered import (
     FIRST_BACKOFF_S,
     NOT_SENT,
     TRIES,
     UNREADABLE_TRIES,
-    Books,
-    Kept,
     Metered,
-    token_bound,
 )
 from proofset.models.purse import NOTHING, Amount, Caps, Purse
 from proofset.nouns.record import Message
@@ -208,6 +205,51 @@ def test_a_text_that_nobody_can_be_sent_is_a_refused_request(hurried: Hurried) -
     with pytest.raises(ModelRefused, match="cannot be asked") as caught:
         ask(hurried, Desk(Server()), replace(ASK, prompt="half a pair \ud83d"))
     assert caught.value.status == 400 and "surrogate" in caught.value.hint
+
+
+def test_money_for_judging_is_not_lost_to_a_new_generation_when_the_critic_is_busy(hurried: Hurried) -> None:
+    judged = replace(ASK, prompt="judge", purpose=Purpose("critic", "edge", "b1"))
+
+    async def scenario() -> tuple[Reply, BaseException | Reply]:
+        purse = Purse(Caps(usd=Decimal(2)))
+        desk = Desk(Server(overloaded(), overloaded()), purse=purse)
+        await purse.reserve(Amount(Decimal("0.5"), 9, 1), brief_id="b1", for_judging=Amount(Decimal(1), 100, 1))
+        purse.settle(Amount(Decimal("0.5"), 9, 1), Amount(CENT, 9, 1))
+        critic = asyncio.ensure_future(desk.metered().reply(judged))
+        await asyncio.sleep(0.015)  # it has failed once, and waits
+        grab = asyncio.ensure_future(desk.metered(identity="other").reply(replace(ASK, prompt="grab")))
+        return await critic, (await asyncio.gather(grab, return_exceptions=True))[0]
+
+    reply, _ = hurried(scenario())
+    assert reply.text == "hi"
+
+
+def test_a_call_whose_time_ran_out_makes_room_as_a_429_does(hurried: Hurried) -> None:
+    async def scenario(slow: bool) -> float:
+        error = failed(None)
+        error.timed_out = slow
+        gate = Admission(50, clock=asyncio.get_running_loop().time)
+        metered = Desk(Server(error)).metered(admission=gate)
+        calls = (metered.reply(replace(ASK, prompt=str(number))) for number in range(FIRST_LIMIT))
+        await asyncio.gather(*calls)
+        return gate.limit
+
+    assert hurried(scenario(True)) < FIRST_LIMIT < hurried(scenario(False))
+
+
+def test_each_way_of_asking_for_json_has_replies_of_its_own(hurried: Hurried) -> None:
+    class Formed(Server):
+        json_form = "json_object"
+
+    async def scenario() -> list[bool]:
+        metered = Desk(Formed()).metered()
+        shaped, keys = replace(ASK, schema="{}"), []
+        for form in ("json_object", "prompted"):
+            metered.json_form = form
+            keys.append((metered.key(shaped), metered.key(ASK)))
+        return [one == other for one, other in zip(*keys, strict=True)]
+
+    assert hurried(scenario()) == [False, True]
 
 
 def test_a_reply_without_raw_comes_back_whole_from_a_real_store(hurried: Hurried, tmp_path: Path) -> None:
@@ -396,22 +438,6 @@ def test_the_key_changes_with_the_identity_and_takes_any_text() -> None:
     asyncio.run(scenario())
 
 
-@given(st.text(max_size=30), st.text(max_size=30), st.text(max_size=30), st.integers(1, 9), st.integers(1, 3))
-def test_the_bound_is_never_below_the_bytes(prompt: str, said: str, schema: str, tokens: int, n: int) -> None:
-    request = Request(
-        prompt=prompt, messages=(Message("user", said),), schema=schema, max_tokens=tokens, n=n, temperature=0
-    )
-    sent = sum(len(text.encode()) for text in (prompt, said, schema))
-    bound = token_bound(Decimal(1_000_000), Decimal(2_000_000))(request)
-    assert bound.requests == 1
-    assert bound.tokens >= sent + tokens * n
-    assert bound.usd >= sent + 2 * tokens * n
-    assert token_bound(Decimal(0), Decimal(0))(request).usd == 0
-    for name in ("prompt", "schema"):  # letters of three bytes: more than the room round a message could hide
-        longer = replace(request, **{name: getattr(request, name) + 1000 * "一"})
-        assert token_bound(Decimal(0), Decimal(0))(longer).tokens == bound.tokens + 3000
-
-
 @pytest.fixture(autouse=True)
 def _same_jitter() -> Iterator[None]:
     random.seed(7)
@@ -498,11 +524,6 @@ def test_an_attempt_of_unknown_fate_is_booked_at_its_worst_and_within_its_bound(
     bound = token_bound(million, 2 * million)(asked)
     assert unknown.usd is not None and unknown.usd <= bound.usd
     assert unknown.input_tokens + unknown.output_tokens <= bound.tokens
-
-
-def test_the_bound_has_room_for_what_is_sent_round_a_short_prompt() -> None:
-    short = token_bound(Decimal(0), Decimal(0))(Request(prompt="a", max_tokens=1, temperature=0))
-    assert short.tokens >= len(CONTINUE.encode()) + 2
 
 
 def test_where_others_are_answered_a_failed_call_waits_little_and_on_a_failing_server_ever_longer(

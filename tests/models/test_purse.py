@@ -133,6 +133,24 @@ def test_a_brief_that_is_closed_frees_what_was_kept_for_it_once() -> None:
     asyncio.run(scenario())
 
 
+def test_what_a_failed_call_left_is_kept_for_its_next_try_and_for_nobody_else() -> None:
+    async def scenario() -> None:
+        purse = Purse(Caps(usd=Decimal(10)))
+        bound = await purse.reserve(usd(6), brief_id="a")
+        purse.settle(bound, Amount(Decimal(1), 0, 1), keep_for="a")
+        assert (purse.reserved.usd, purse.spent.usd) == (Decimal(5), Decimal(1))
+        other = asyncio.ensure_future(purse.reserve(usd(5), brief_id="b"))
+        await turn()
+        assert not other.done() or other.exception() is not None
+        again = await purse.reserve(usd(5), brief_id="a")
+        purse.settle(again, usd(2))
+        assert purse.reserved == NOTHING and purse.spent.usd == 3
+        with suppress(BudgetSpent):
+            await other
+
+    asyncio.run(scenario())
+
+
 def test_judging_that_costs_more_than_was_kept_asks_for_the_rest() -> None:
     async def scenario() -> None:
         purse = Purse(Caps(usd=Decimal(4)))

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from proofset.errors import StoreDamaged
+from proofset.errors import RunUnwritable, StoreDamaged
 from proofset.runs import salvage
 from proofset.runs.accounts import Account
 from proofset.runs.responses import FILE, Responses
@@ -138,7 +138,7 @@ def test_many_ruined_pages_cost_what_lies_on_them_and_the_age_of_the_rest_stays(
 def test_a_repair_that_is_killed_changes_nothing_and_can_be_repeated(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = fill(tmp_path).read_bytes()
+    fill(tmp_path)
 
     def killed(*_: object) -> None:
         raise KeyboardInterrupt
@@ -147,9 +147,19 @@ def test_a_repair_that_is_killed_changes_nothing_and_can_be_repeated(
         patch.setattr(salvage, "_put_aside", killed)
         with pytest.raises(KeyboardInterrupt):
             repair(tmp_path)
-    assert (tmp_path / FILE).read_bytes() == before
+    assert sound(tmp_path) == set(BODIES)
     assert repair(tmp_path) == (400, 0)
     assert sound(tmp_path) == set(BODIES)
+
+
+def test_a_store_that_somebody_has_open_is_not_taken_from_under_him(tmp_path: Path) -> None:
+    fill(tmp_path)
+    with Responses(tmp_path) as store:
+        with pytest.raises(RunUnwritable, match="another process has it open") as caught:
+            repair(tmp_path)
+        store.put(b"late", "m", b"paid for meanwhile", None)
+    assert "again" in caught.value.hint
+    assert repair(tmp_path) == (401, 0)
 
 
 def test_where_there_is_no_store_there_is_one_afterwards(tmp_path: Path) -> None:

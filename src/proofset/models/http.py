@@ -78,11 +78,12 @@ class Wire:
         except self._unavailable as error:
             told = self.clean(f"{self.name}: {type(error).__name__}: {error}")
             untrusted, unsent = isinstance(error, ssl.CertificateError), isinstance(error, self._unsent)
+            timed_out = isinstance(error, TimeoutError) and not unsent
         hint = (
             "name the certificate of its authority: ca_file" if untrusted else "is the server up, and base_url right?"
         )
         unavailable = ModelUnavailable(told, hint=hint)
-        unavailable.unsent = unsent
+        unavailable.unsent, unavailable.timed_out = unsent, timed_out
         raise unavailable  # not from the other error: that may hold the headers with the key
 
     def _connect(self) -> Any:

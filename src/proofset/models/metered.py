@@ -15,13 +15,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from hashlib import blake2b
-from typing import Protocol
 
 from pydantic import ConfigDict, TypeAdapter
 from pydantic_core import PydanticSerializationError, to_json
 
 from proofset.errors import ModelError, ModelRefused, ModelUnavailable, ReplyUnreadable
 from proofset.models.admission import Admission, Permit
+from proofset.models.books import Books, Bound, Kept, Store, text_bytes
 from proofset.models.breaker import Breaker
 from proofset.models.purse import NOTHING, Amount, Purse
 from proofset.nouns.result import Meter, Usage, UsageBasis
@@ -32,61 +32,8 @@ TRIES = 8
 UNREADABLE_TRIES = 4
 """Attempts at one request that may come back as something else: each of them is probably billed."""
 FIRST_BACKOFF_S, LONGEST_BACKOFF_S = 0.25, 30.0
-TOKENS_A_MESSAGE = 16
-"""More tokens than any chat template puts round a message."""
-TOKENS_A_CALL = 128
-"""More tokens than a call has round its messages: a template's own system prompt, ours for a prompt sent as a chat."""
 NOT_SENT = "not sent"
 """Outcome of an attempt that nobody can charge for."""
-
-Bound = Callable[[Request], Amount]
-"""The most that one call can cost."""
-
-
-class Kept(Protocol):
-    """A reply out of the store."""
-
-    @property
-    def body(self) -> bytes:
-        """The raw answer."""
-        ...
-
-    @property
-    def usd(self) -> Decimal | None:
-        """What it cost when it was paid for."""
-        ...
-
-
-class Store(Protocol):
-    """Where replies are kept."""
-
-    def get(self, key: bytes) -> Kept | None:
-        """The reply kept under ``key``."""
-        ...
-
-    def put(self, key: bytes, speaker: str, body: bytes, usd: Decimal | None) -> None:
-        """Keep a reply."""
-        ...
-
-    def used(self, speaker: str, usd: Decimal) -> None:
-        """Count a reply that was used again, and what it saved."""
-        ...
-
-    def forget(self, key: bytes) -> None:
-        """Throw a reply away that is of no use."""
-        ...
-
-
-@dataclass(kw_only=True, eq=False)
-class Books:
-    """Where what happens is written down: priced, logged, told."""
-
-    price: Callable[[Usage], tuple[Decimal | None, UsageBasis]]
-    """Says what a usage costs, and where that amount comes from."""
-    spent: Callable[[Usage], None]
-    """Logs one attempt."""
-    paused: Callable[[str, float, str], None]
-    """Tells that a model is left alone: its name, for how many seconds, and why."""
 
 
 @dataclass(kw_only=True, eq=False)
@@ -170,7 +117,7 @@ class Metered:
         asked = (
             request.prompt, request.messages, request.max_tokens, request.temperature, request.top_p,
             request.top_k, request.min_p, request.seed, request.stop, request.n, request.schema,
-            request.logprobs, request.reasoning, request.sample,
+            request.logprobs, request.reasoning, request.sample, self.json_form if request.schema else "",
         )  # fmt: skip
         try:
             return blake2b(to_json(asked), digest_size=16, key=self._prefix).digest()
@@ -182,6 +129,14 @@ class Metered:
             raise refused from error
 
     async def _asked(self, key: bytes, request: Request) -> Reply:
+        try:
+            return await self._tried(key, request)
+        except BaseException:
+            self.purse.let_go(request.purpose.brief_id)  # what was kept for another try
+            raise
+
+    async def _tried(self, key: bytes, request: Request) -> Reply:
+        """Attempt after attempt, until one is answered or they have been enough."""
         failures = unreadable = refusals = 0
         while True:
             bound = self.bound(request)
@@ -204,7 +159,7 @@ class Metered:
                     raise
                 pause = error.retry_after_s if isinstance(error, ModelUnavailable) else None
             if self.for_judging is not None:
-                self.purse.let_go(request.purpose.brief_id)
+                self.purse.let_go(request.purpose.brief_id)  # it is set aside anew, with the call
             # Where others are answered, the server is well: a failure of the one request is no reason to wait long.
             times = refusals + min(failures, self.admission.failed_in_a_row)
             await self.sleep(_backoff(times, pause))  # type: ignore[misc]
@@ -220,7 +175,7 @@ class Metered:
             try:
                 usage = self._failed(request, bound, error, time.perf_counter() - began)
             finally:
-                if isinstance(error, ModelUnavailable) and overloaded:
+                if isinstance(error, ModelUnavailable) and (overloaded or error.timed_out):
                     self.admission.overloaded(permit, error.retry_after_s)
                 else:
                     self.admission.failed(permit)
@@ -239,16 +194,20 @@ class Metered:
         self._tokens += tokens
         return replace(reply, usage=usage)
 
-    def _book(self, request: Request, usage: Usage, bound: Amount, *, estimated: bool = False) -> Usage:
-        """Price an attempt, settle its reservation, write it down."""
+    def _book(self, request: Request, usage: Usage, bound: Amount, *, failed: bool = False) -> Usage:
+        """Price an attempt, settle its reservation, write it down.
+
+        One that failed keeps what is left of its money: what was set aside for judging is not lost to a new generation.
+        """
         purpose, used = request.purpose, bound
+        keep_for = purpose.brief_id if failed and self.for_judging is None else ""
         try:
             usd, basis = self.books.price(usage)
-            if estimated and usd is not None:
+            if failed and usd is not None:
                 basis = UsageBasis.ESTIMATED
             used = Amount(usd or Decimal(0), usage.input_tokens + usage.output_tokens, int(usage.outcome != NOT_SENT))
         finally:
-            self.purse.settle(bound, used)
+            self.purse.settle(bound, used, keep_for=keep_for)
         usage = replace(
             usage, stage=purpose.stage, slice=purpose.slice, brief_id=purpose.brief_id, usd=usd, basis=basis
         )
@@ -263,8 +222,8 @@ class Metered:
         if usage.outcome == NOT_SENT or (isinstance(error, ModelError) and error.status is not None):
             usage = replace(usage, usd=Decimal(0))  # the server says no, or nothing, and does not charge for that
         else:
-            usage = replace(usage, input_tokens=_text_bytes(request) // 4, output_tokens=request.max_tokens * request.n)
-        return self._book(request, usage, bound, estimated=True)
+            usage = replace(usage, input_tokens=text_bytes(request) // 4, output_tokens=request.max_tokens * request.n)
+        return self._book(request, usage, bound, failed=True)
 
     def _consider(self, usage: Usage) -> None:
         """Leave a server alone that only fails."""
@@ -311,23 +270,6 @@ class Metered:
     async def close(self) -> None:
         """Let go of the model."""
         await self.model.close()
-
-
-def token_bound(usd_per_million_input: Decimal, usd_per_million_output: Decimal) -> Bound:
-    """The most that a call can cost at these prices: no tokenizer makes more tokens than there are bytes."""
-
-    def bound(request: Request) -> Amount:
-        tokens_in = _text_bytes(request) + TOKENS_A_CALL + TOKENS_A_MESSAGE * len(request.messages)
-        tokens_out = request.max_tokens * request.n
-        usd = (usd_per_million_input * tokens_in + usd_per_million_output * tokens_out) / 1_000_000
-        return Amount(usd, tokens_in + tokens_out, 1)
-
-    return bound
-
-
-def _text_bytes(request: Request) -> int:
-    said = sum(len(text.encode("utf-8", "replace")) for text in (request.prompt, request.schema))
-    return said + sum(len(message.content.encode("utf-8", "replace")) for message in request.messages)
 
 
 def _backoff(times: int, pause: float | None) -> float:

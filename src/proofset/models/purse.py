@@ -131,9 +131,17 @@ class Purse:
             self._kept[brief_id] = self._kept.get(brief_id, NOTHING).plus(for_judging)
         return bound
 
-    def settle(self, bound: Amount, used: Amount) -> None:
-        """The call that reserved ``bound`` used up ``used``."""
+    def settle(self, bound: Amount, used: Amount, *, keep_for: str = "") -> None:
+        """The call that reserved ``bound`` used up ``used``; the rest is free, or kept for a brief that tries again."""
         self.reserved = self.reserved.minus(bound)
+        if keep_for:
+            rest = Amount(
+                max(ZERO, bound.usd - used.usd),
+                max(0, bound.tokens - used.tokens),
+                max(0, bound.requests - used.requests),
+            )
+            self.reserved = self.reserved.plus(rest)
+            self._kept[keep_for] = self._kept.get(keep_for, NOTHING).plus(rest)
         self.spent = self.spent.plus(used)
         self._lent -= used.usd
         self._wake()

@@ -11,6 +11,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from proofset.errors import RunUnwritable
 from proofset.runs.responses import FILE, Responses, digest
 
 FURTHEST = 2**40
@@ -28,6 +29,7 @@ def repair(folder: Path) -> tuple[int, int]:
     file stays beside the new one, with ``.damaged`` in its name. It is moved when the new one is whole: a repair that
     is killed can be repeated.
     """
+    _require_alone(folder / FILE)
     kept = lost = 0
     new = folder / f"{FILE}.new"
     shutil.rmtree(new, ignore_errors=True)
@@ -50,6 +52,22 @@ def repair(folder: Path) -> tuple[int, int]:
     (new / FILE).replace(folder / FILE)
     shutil.rmtree(new, ignore_errors=True)
     return kept, lost
+
+
+def _require_alone(path: Path) -> None:
+    """Raise RunUnwritable while another process has the store open: what it pays for meanwhile would be lost."""
+    if not path.exists():
+        return
+    with closing(sqlite3.connect(path, timeout=0.0)) as store:
+        try:
+            store.execute("PRAGMA journal_mode = DELETE")  # SQLite does that for the only user of a file
+        except sqlite3.OperationalError as error:
+            if "locked" in str(error):
+                raise RunUnwritable(
+                    f"{path}: another process has it open", hint="let it end, or end it, and repair again"
+                ) from error
+        except sqlite3.DatabaseError:
+            pass  # too damaged to be asked, and so to be used
 
 
 def _put_aside(folder: Path) -> None:

@@ -58,6 +58,11 @@ class Past:
     """Closings by brief id."""
     finished: bool = False
 
+    @property
+    def accepted(self) -> int:
+        """Records that were accepted."""
+        return sum(closing.winner is not None for closing in self.closed.values())
+
     def knows(self, brief: Brief) -> bool:
         """Whether the brief was answered or closed already, so that it need not be asked, or paid for, again."""
         return brief.id in self.proposed or brief.id in self.closed or brief.id in self.answered
