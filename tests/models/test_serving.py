@@ -74,7 +74,7 @@ async def serving(service: Service, **settings: Any) -> AsyncIterator[str]:
         task.result()
     try:
         yield address.result()
-        if not task.done():
+        if not task.done() and not service._closing:  # told twice, it may have stopped listening: that would end us
             os.kill(os.getpid(), signal.SIGTERM)
         await asyncio.wait_for(task, 10)
     finally:
