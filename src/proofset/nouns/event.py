@@ -5,7 +5,7 @@ Each class is one ``kind``. A field may be added with a default; a changed meani
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from proofset.nouns.candidate import Candidate, Stop, Verdict
 from proofset.nouns.result import ArmClaim, CostStatement, Gain, Measure, Usage
@@ -99,6 +99,8 @@ class Spent:
     """One attempt was made and this is what it consumed, whatever became of it."""
 
     usage: Usage
+    chain: str = field(default="", compare=False, repr=False)
+    """Seal over this line and the seal before it; set when the line is written."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,7 +1,8 @@
 """The append-only event log of a run: one JSON line an event, one system call a line.
 
 A line is ``{"kind": "Proposed", "v": 1, "at": "<UTC>", ...fields}``. A process may be killed anywhere: what is torn is
-the last line at most, and opening for writing cuts it off before anything is appended. Any other damage stops.
+the last line at most, and opening for writing cuts it off before anything is appended. Any other damage stops. Lines of
+money carry seals (``seals.py``).
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from operator import eq
 from pathlib import Path
@@ -20,7 +22,8 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError, from_json
 
 from proofset.errors import InputError, LogCorrupt, RunFromNewerVersion, RunUnwritable
-from proofset.nouns.event import Event, Finished, Started
+from proofset.nouns.event import Event, Finished, Spent, Started
+from proofset.runs.seals import seal
 
 T = TypeVar("T")
 
@@ -106,16 +109,21 @@ class Events(Sequence[Event]):
         self._held: list[Event] | None = []
         self._steps: list[tuple[Place, Started | Finished]] = []
         self._count = self.size = 0
+        self.seal = ""
         for event, end in _scan(path, 0, None):
             self.add(event, end)
 
     size: int
     """Bytes of the file's sound part."""
+    seal: str
+    """The last seal on a line of money."""
 
     def add(self, event: Event, end: int) -> None:
         """One more event, whose line ends at byte ``end``."""
         self._count, self.size = self._count + 1, end
-        if isinstance(event, Started | Finished):
+        if isinstance(event, Spent):
+            self.seal = event.chain
+        elif isinstance(event, Started | Finished):
             self._steps.append((Place(self._count, end), event))
         if self._held is not None:
             self._held.append(event)
@@ -185,7 +193,12 @@ class Log:
 
     def append(self, event: Event) -> None:
         """Write one line through to the operating system: from here on it survives the end of this process."""
+        if isinstance(event, Spent) and event.chain:  # out of another log
+            event = replace(event, chain="")
         line = encode(event, datetime.now(UTC))
+        if isinstance(event, Spent):
+            line, made = seal(line, self.events.seal)
+            event = replace(event, chain=made)
         if self._file.closed:
             raise unwritable(self.path.parent, OSError(errno.EIO, "an earlier write failed and closed the log"))
         try:
