@@ -33,7 +33,8 @@ HELP_SECONDS = 0.5
 
 ONE_FILE = {
     "aiohttp": ("models/http.py", "models/serving.py"),
-    "click": ("cli.py",),
+    "click": ("cli.py", "counter.py"),
+    "genai_prices": ("costing/catalogue.py",),
     "gguf": ("models/gguf.py",),
     "jinja2": ("reporting/html.py",),
     "matplotlib": ("reporting/plots.py",),
@@ -45,8 +46,8 @@ ONE_FILE = {
 """Edge libraries and the modules that may know each, one if possible: to replace the library is to rewrite those."""
 
 INSIDE_FUNCTIONS = {
-    "aiohttp", "gguf", "jinja2", "matplotlib", "openvino", "pyarrow", "safetensors", "scipy", "sklearn", "tokenizers",
-    "torch", "transformers", "xllamacpp",
+    "aiohttp", "genai_prices", "gguf", "jinja2", "matplotlib", "openvino", "pyarrow", "safetensors", "scipy", "sklearn",
+    "tokenizers", "torch", "transformers", "xllamacpp",
 }  # fmt: skip
 """Heavy libraries: imported by the function that needs them, so that a command pays only for what it uses."""
 

@@ -122,29 +122,41 @@ def tariff(model: Model, place: str = "synthesize.model") -> Tariff | None:
     return Tariff(full, cached, output, share)
 
 
-def check_priced(model: Model, place: str = "synthesize.model") -> None:
-    """Raise UnpricedModel for an engine outside this process without prices, and ConfigError for impossible ones."""
-    if tariff(model, place) is None and model.engine not in IN_PROCESS and not model.allow_unpriced:
+def check_priced(model: Model, place: str = "synthesize.model", *, elsewhere: bool = False) -> None:
+    """Raise UnpricedModel for an engine outside this process without prices, and ConfigError for impossible ones.
+
+    ``elsewhere`` says that a price book or a catalogue has its prices.
+    """
+    if tariff(model, place) is None and model.engine not in IN_PROCESS and not (elsewhere or model.allow_unpriced):
         raise UnpricedModel(
             f"engine {model.engine!r} ({model.model or model.base_url or 'no model named'}) has no price",
-            hint=f"set {place}.usd_per_million_input and usd_per_million_output, as decimal strings; "
-            "or allow_unpriced = true, and read every total as a lower bound",
+            hint=f"set {place}.usd_per_million_input and usd_per_million_output, as decimal strings; or name a price "
+            "book or the catalogue under [cost]; or allow_unpriced = true, and read every total as a lower bound",
         )
 
 
-def pricer(model: Model | None, *, usd_per_core_hour: str, place: str = "synthesize.model") -> Callable[[Usage], Price]:
+def pricer(
+    model: Model | None,
+    *,
+    usd_per_core_hour: str,
+    place: str = "synthesize.model",
+    elsewhere: tuple[Tariff | None, UsageBasis] = (None, UsageBasis.UNPRICED),
+) -> Callable[[Usage], Price]:
     """A function that says what a usage costs; one that has an amount, or is a replay, keeps what it has.
 
     ``model`` is None for work that no language model did. Work in this process is imputed from its processor seconds;
-    a call elsewhere is booked at the study's token prices, or stays unpriced.
+    a call elsewhere is booked at the study's token prices, at the tariff that was found ``elsewhere`` for want of them,
+    or stays unpriced.
     """
-    prices = None if model is None or model.engine in IN_PROCESS else tariff(model, place)
+    local = model is None or model.engine in IN_PROCESS
+    own = None if model is None or local else tariff(model, place)
+    prices, basis = (own, UsageBasis.OVERRIDE) if own is not None else elsewhere
 
     def price(usage: Usage) -> Price:
         if usage.usd is not None or usage.basis is UsageBasis.REPLAY:
             return usage.usd, usage.basis
-        if model is None or model.engine in IN_PROCESS:
+        if local:
             return core_hour_price(usd_per_core_hour, usage.core_seconds), UsageBasis.IMPUTED
-        return (None, UsageBasis.UNPRICED) if prices is None else (prices.cost(usage), UsageBasis.OVERRIDE)
+        return (None, UsageBasis.UNPRICED) if prices is None else (prices.cost(usage), basis)
 
     return price

@@ -187,3 +187,5 @@ class CostStatement:
     by_fate: tuple[CostLine, ...]
     basis: str
     """In words: which prices were used, from where, and of what date."""
+    seal: str = ""
+    """The last seal on the log's lines of money when this was stated: they can be verified against it."""

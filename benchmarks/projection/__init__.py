@@ -1,0 +1,1 @@
+"""Whether intervals and forecasts from a pilot hold the truth, where the truth is known."""
