@@ -5,6 +5,7 @@ Rooms on one floor are strangers; here a trainer meets an encoder, and a critic 
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -27,7 +28,7 @@ from proofset.plugins import ChatModel, Reviewer, Trainer, find
 from proofset.runs import tables
 from proofset.speaking import GENERATOR, Speaking, make
 from proofset.synthesizing import loop
-from proofset.synthesizing.brief import Composer
+from proofset.synthesizing.brief import Composer, quotas
 from proofset.synthesizing.critic import OrganicTexts, PanelCritic, character_view, head_view
 from proofset.synthesizing.gates import Cascade
 from proofset.synthesizing.reviewer import ModelCritic
@@ -35,6 +36,7 @@ from proofset.training import mixture
 from proofset.walk import Walk, interrupted, unhurried_collector
 
 RECORDS, HELDOUT, HASHES = "records/organic.parquet", "heldout/records.parquet", "heldout/hashes.parquet"
+STUDENT = "tables/student.json"
 PASSAGES, FACTS = "graph/passages.parquet", "graph/facts.parquet"
 
 
@@ -142,6 +144,13 @@ def composers_of(walk: Walk, known: Organic, plan: tuple[Quota, ...]) -> list[Co
         )
         for quota in plan
     ]
+
+
+def planned(walk: Walk, known: Organic) -> list[Composer]:
+    """The writers of briefs for every slice that the audit found to starve, and for those it is taken for."""
+    student = json.loads(walk.run.path(STUDENT).read_text(encoding="utf-8"))
+    deficits = [event.deficit for event in walk.run.since("audit") if isinstance(event, DeficitRanked)]
+    return composers_of(walk, known, quotas(deficits, nearness(walk, student["confused"]), walk.study.synthesize))
 
 
 def candidates(walk: Walk) -> tuple[list[Candidate], list[Candidate]]:

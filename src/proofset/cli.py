@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from proofset import __version__
+from proofset import __version__, counter
 from proofset.errors import InputError, ProofsetError
 
 if TYPE_CHECKING:
@@ -104,12 +104,21 @@ def _add_verb(verb: str, summary: str) -> None:
         short_help=summary,
     )
     @_path_options
-    def command(study_file: Path, runs: Path, budget_usd: str, as_json: bool) -> None:
+    @click.pass_context
+    def command(context: click.Context, study_file: Path, runs: Path, budget_usd: str, as_json: bool) -> None:
+        if verb == "cost" and study_file.is_dir():  # the money of a run that is there
+            context.invoke(counter.ledger, source=study_file, as_json=as_json)
+            return
         _walk(study_file, runs, verb, budget_usd, as_json=as_json)
 
 
 for _verb, _summary in SUMMARIES.items():
     _add_verb(_verb, _summary)
+
+
+cli.add_command(counter.estimate)
+cli.add_command(counter.ledger)
+cli.add_command(counter.forecast)
 
 
 @cli.command()

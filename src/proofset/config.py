@@ -216,6 +216,10 @@ class Cost(Section):
 
     usd_per_core_hour: str = "0.05"
     """Imputed price of a core-hour of this machine, as a decimal string. Local work is never free."""
+    prices: str = ""
+    """A price book, a TOML file relative to the study, for models that the study names no prices for."""
+    catalogue: bool = False
+    """Take list prices for models that neither has: needs ``pip install 'proofset[prices]'``."""
 
 
 class Train(Section):

@@ -25,14 +25,14 @@ from proofset.assembly import (
     HELDOUT,
     PASSAGES,
     RECORDS,
+    STUDENT,
     added_records,
     additions,
-    composers_of,
     corpus_of,
     edge_slices,
     make_critic,
-    nearness,
     organic,
+    planned,
     require_critic,
     require_sealed,
     run_loops,
@@ -67,8 +67,7 @@ from proofset.nouns.slice import Deficit
 from proofset.reporting import html
 from proofset.runs import tables
 from proofset.runs.folder import Run
-from proofset.speaking import CRITIC
-from proofset.synthesizing.brief import quotas
+from proofset.speaking import prices_of, speakers_of
 from proofset.synthesizing.calibration import trial
 from proofset.synthesizing.gates import Cascade
 from proofset.training import gain, mixture, trainers
@@ -129,7 +128,7 @@ def audit(walk: Walk, outputs: list[str]) -> None:
         fit, known.vectors, known.labels, np.ones(len(known.labels)), known.folds, strength=chosen.strength
     )
     student = {"strength": chosen.strength, "confused": _confusion(predicted, known.labels)}
-    keep(walk, outputs, "tables/student.json", lambda path: path.write_text(json.dumps(student), encoding="utf-8"))
+    keep(walk, outputs, STUDENT, lambda path: path.write_text(json.dumps(student), encoding="utf-8"))
 
 
 def _confusion(predicted: NDArray[np.float64], labels: tuple[str, ...]) -> dict[str, dict[str, float]]:
@@ -167,10 +166,8 @@ def ground(walk: Walk, outputs: list[str]) -> None:
 
 def synthesize(walk: Walk, outputs: list[str]) -> None:
     """Evidence → Briefs → Candidates → Verdicts → Corpus: the adversarial loop, until the quotas are met."""
-    settings = walk.study.synthesize
-    check_priced(settings.model)
-    if settings.critic.model is not None:
-        check_priced(settings.critic.model, CRITIC)
+    for model, place in speakers_of(walk):
+        check_priced(model, place, elsewhere=prices_of(walk, model, place).tariff is not None)
     _propose_and_judge(walk)
     corpus = corpus_of(walk)
     keep(walk, outputs, f"corpora/{corpus.id}/records.parquet", partial(tables.write_records, records=corpus.records))
@@ -179,10 +176,8 @@ def synthesize(walk: Walk, outputs: list[str]) -> None:
 def _propose_and_judge(walk: Walk) -> None:
     """The judges on trial, then the loop; everything it holds is let go with it."""
     settings, known = walk.study.synthesize, organic(walk)
-    student = json.loads(walk.run.path("tables/student.json").read_text(encoding="utf-8"))
-    deficits = [event.deficit for event in walk.run.since("audit") if isinstance(event, DeficitRanked)]
-    edge = frozenset(each.slice for each in deficits if each.edge)
-    critic = make_critic(walk, known, student["strength"])
+    edge = edge_slices(walk)
+    critic = make_critic(walk, known, json.loads(walk.run.path(STUDENT).read_text(encoding="utf-8"))["strength"])
     folds = dict(zip((record.id for record in known.records), known.folds.tolist(), strict=True))
     tried = {(each.judge, each.fault) for each in walk.run.since("synthesize") if isinstance(each, JudgeMeasured)}
     for measured in trial(critic, settings.gates, known.records, folds, edge, seed=walk.study.seed):
@@ -190,8 +185,7 @@ def _propose_and_judge(walk: Walk) -> None:
             walk.tell(measured)
     require_critic(walk)
     cascade = Cascade(settings.gates, [(each.id, each.text) for each in known.records], sealed_index(walk))
-    composers = composers_of(walk, known, quotas(deficits, nearness(walk, student["confused"]), settings))
-    if composers:
+    if composers := planned(walk, known):
         wait_for(run_loops(walk, composers, cascade, critic))
 
 
@@ -221,8 +215,10 @@ def cost(walk: Walk, outputs: list[str]) -> None:
     ledger = [event.usage for event in walk.run.events if isinstance(event, Spent)]
     keep(walk, outputs, "tables/ledger.parquet", partial(tables.write_rows, rows=ledger, noun=Usage))
     settings = walk.study.cost
-    prices = f"processor time of this machine at ${settings.usd_per_core_hour} a core-hour, as the study sets it"
-    walk.tell(Costed(statement=statement(walk.run.events, prices=prices)))
+    sources = (prices_of(walk, model, place).source for model, place in speakers_of(walk))
+    local = f"processor time of this machine at ${settings.usd_per_core_hour} a core-hour, as the study sets it"
+    prices = "; ".join([local, *filter(None, sources)])
+    walk.tell(Costed(statement=replace(statement(walk.run.events, prices=prices), seal=walk.run.events.seal)))
 
 
 def handoff(walk: Walk, outputs: list[str]) -> None:

@@ -10,10 +10,14 @@ import asyncio
 import socket
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from datetime import UTC, datetime
 from decimal import Decimal
 
 from proofset.artifacts import PREFIX, pinned
-from proofset.costing.prices import IN_PROCESS, Price, Tariff, pricer, tariff
+from proofset.costing.catalogue import Catalogue
+from proofset.costing.pricebook import PriceBook
+from proofset.costing.prices import IN_PROCESS, Price, Tariff, pricer
+from proofset.costing.tariffs import Known, known
 from proofset.errors import BudgetSpent, ModelError
 from proofset.models.admission import Admission
 from proofset.models.batch import Progress
@@ -67,9 +71,12 @@ class Speaking:
         settings = self._settings(place)
         if settings.batch:
             model = self._in_batches(model, settings, place)
-        prices = tariff(settings, place)
-        price = pricer(settings, usd_per_core_hour=self._walk.study.cost.usd_per_core_hour, place=place)
-        dearest = _Dearest(prices, settings.engine in IN_PROCESS)
+        found = prices_of(self._walk, settings, place)
+        price = pricer(
+            settings, usd_per_core_hour=self._walk.study.cost.usd_per_core_hour, place=place,
+            elsewhere=(found.tariff, found.basis),
+        )  # fmt: skip
+        dearest = _Dearest(found.tariff, settings.engine in IN_PROCESS)
         made = Metered(
             model=model,
             identity=_identity(self._walk, settings, model.name),
@@ -225,6 +232,24 @@ def make(walk: Walk, settings: Model, place: str) -> ChatModel:
         settings = settings.model_copy(update={"ca_file": str(walk.locate(settings.ca_file))})
     made: ChatModel = plugin(settings, path) if place == GENERATOR or path else plugin(settings, path, place=place)
     return made
+
+
+def speakers_of(walk: Walk) -> list[tuple[Model, str]]:
+    """The models that the loop will ask, and where their settings stand in the study."""
+    synthesize = walk.study.synthesize
+    found = [(synthesize.model, GENERATOR), (synthesize.critic.model, CRITIC)]
+    return [(model, place) for model, place in found if model is not None]
+
+
+def prices_of(walk: Walk, settings: Model, place: str) -> Known:
+    """What is known of a model's prices: by the study, its price book, or the catalogue. Raises ConfigError."""
+    cost, provider = walk.study.cost, "local"
+    if settings.base_url:
+        name = dialect_of(settings.base_url, settings.dialect).name
+        provider = "local" if name in SELF_HOSTED else "" if name == "other" else name
+    book = PriceBook.read(walk.locate(cost.prices)) if cost.prices else None
+    catalogue = Catalogue() if cost.catalogue else None
+    return known(settings, place, provider=provider, book=book, catalogue=catalogue, at=datetime.now(UTC))
 
 
 def used_up(events: Iterable[Event]) -> Amount:

@@ -57,23 +57,23 @@ def _parts(found: Findings) -> Iterator[RenderableType]:
         yield Text(f"Next: proofset {following}", style="bold")
 
 
-def _table(title: str, *columns: str) -> Table:
+def table(title: str, *columns: str) -> Table:
     """A table without lines whose columns after the first are aligned to the right; a leading "<" aligns left."""
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(
+    made = Table(
         title=Text(title, style="bold"), title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0),
         header_style="dim", width=None,
     )  # fmt: skip
     for number, column in enumerate(columns):
         left = number == 0 or column.startswith("<")
         last = number == len(columns) - 1
-        table.add_column(
+        made.add_column(
             column.removeprefix("<"), justify="left" if left else "right", no_wrap=not last,
             overflow="fold" if last else "ellipsis", max_width=None if number else NAME_WIDTH,
         )  # fmt: skip
-    return table
+    return made
 
 
 def _path(found: Findings) -> RenderableType:
@@ -91,51 +91,51 @@ def _path(found: Findings) -> RenderableType:
 def _deficits(found: Findings) -> RenderableType:
     from rich.text import Text
 
-    table = _table(f"Where it starves: {len(found.edges)} of {len(found.deficits)} slices", "slice", "n", "error",
+    rows = table(f"Where it starves: {len(found.edges)} of {len(found.deficits)} slices", "slice", "n", "error",
                    "records needed")  # fmt: skip
     for each in found.deficits[:5]:
         error, needed = shown(each.error, "percent"), shown(each.needed, "count")
-        table.add_row(
+        rows.add_row(
             Text(f"{'◆' if each.edge else ' '} {line(each.title or each.slice)}"),
             count(each.n),
             _bracketed(error.value, error.interval),
             _bracketed(needed.value, needed.interval or (needed.note if needed.value == DASH else "")),
         )
     more = len(found.deficits) - 5
-    return _spaced(table, f"… and {more} more" if more > 0 else "")
+    return _spaced(rows, f"… and {more} more" if more > 0 else "")
 
 
 def _funnel(made: Synthesis) -> RenderableType:
     from rich.text import Text
 
-    table = _table("From proposed to accepted", "", "left", "refused", "<mostly")
-    table.add_row("proposed", count(made.proposed), "", "")
+    rows = table("From proposed to accepted", "", "left", "refused", "<mostly")
+    rows.add_row("proposed", count(made.proposed), "", "")
     left = made.proposed
     for judge, lost, reasons in made.gates:
         left -= lost
         why = f"{reason(reasons[0].reason)}: {count(reasons[0].n)}"
-        table.add_row(Text(line(judge) or "left over"), count(left), count(lost), Text(line(why, 44)))
+        rows.add_row(Text(line(judge) or "left over"), count(left), count(lost), Text(line(why, 44)))
     share = percent(made.accepted / made.proposed)
-    table.add_row(Text("accepted", style="bold"), Text(count(made.accepted), style="bold"), "", f"{share} of proposed")
-    return _spaced(table)
+    rows.add_row(Text("accepted", style="bold"), Text(count(made.accepted), style="bold"), "", f"{share} of proposed")
+    return _spaced(rows)
 
 
 def _measures(found: Findings) -> RenderableType:
     from rich.text import Text
 
-    table = _table("Is it viable? (↑ higher, ↓ lower is better)", "measure", "synthetic", "organic control")
+    rows = table("Is it viable? (↑ higher, ↓ lower is better)", "measure", "synthetic", "organic control")
     for pair in found.pairs:
         style = style_of(pair.measure)
         made, control = shown(pair.measure, style), shown(pair.control, style)
         name = f"{ARROWS[pair.measure.better]} {line(pair.measure.name, 26)}"
-        table.add_row(Text(name), _bracketed(made.value, made.interval), _bracketed(control.value, control.interval))
-    return _spaced(table)
+        rows.add_row(Text(name), _bracketed(made.value, made.interval), _bracketed(control.value, control.interval))
+    return _spaced(rows)
 
 
 def _arms(proof: Proof) -> RenderableType:
     from rich.text import Text
 
-    table = _table(
+    rows = table(
         "Does it help? Points of a hundred against the baseline",
         "arm",
         "starved slices,\nat equal rest",
@@ -145,7 +145,7 @@ def _arms(proof: Proof) -> RenderableType:
     for answer in proof.answers:
         edge, rest = (shown(gain.difference if gain else None, "points") for gain in (answer.edge, answer.rest))
         claim = answer.claim
-        table.add_row(
+        rows.add_row(
             Text(line(answer.title, 24)), _bracketed(edge.value, edge.interval), _bracketed(rest.value, rest.interval),
             Text(f"{MARKS[claim]} {claim}", style=COLOURS[claim]) if claim else DASH,
         )  # fmt: skip
@@ -156,7 +156,7 @@ def _arms(proof: Proof) -> RenderableType:
         if gain
     }
     foot = [f"{place} {n}" for place, n in counts.items() if n]
-    return _spaced(table, "; ".join([*foot, f"compared: {line(proof.pairing)}"] if proof.varies else foot))
+    return _spaced(rows, "; ".join([*foot, f"compared: {line(proof.pairing)}"] if proof.varies else foot))
 
 
 def _money(found: Findings) -> Iterator[RenderableType]:
@@ -185,8 +185,8 @@ def _bracketed(value: str, inside: str) -> Text:
     return Text(f"{value} ({inside})" if inside else value)
 
 
-def _spaced(table: Table, foot: str = "") -> RenderableType:
+def _spaced(rows: Table, foot: str = "") -> RenderableType:
     from rich.console import Group
     from rich.text import Text
 
-    return Group(table, *([Text(foot, style="dim")] if foot else []), Text(""))
+    return Group(rows, *([Text(foot, style="dim")] if foot else []), Text(""))

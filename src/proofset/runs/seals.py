@@ -46,7 +46,7 @@ def verify(path: Path, expected: str = "") -> Sealed:
     """
     rows = unsealed = number = 0
     last, seen = "", not expected
-    for number, line in _spent(path):
+    for number, line in money_lines(path):
         found = _SEALED.search(line)
         if found is None:
             if rows or (not line.endswith(_OPEN) and b'"chain":' in line):
@@ -66,7 +66,7 @@ def _hash(said: bytes, before: str) -> str:
     return blake2b(before.encode() + said, digest_size=16).hexdigest()
 
 
-def _spent(path: Path) -> Iterator[tuple[int, bytes]]:
+def money_lines(path: Path) -> Iterator[tuple[int, bytes]]:
     """Number and bytes of each whole line of money."""
     with path.open("rb") as lines:
         for number, line in enumerate(lines, 1):
