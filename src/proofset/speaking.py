@@ -26,7 +26,7 @@ from proofset.models.breaker import Breaker
 from proofset.models.chat import EndpointChat
 from proofset.models.dialects import SELF_HOSTED, dialect_of
 from proofset.models.halfprice import HalfPrice
-from proofset.models.metered import NOT_SENT, Metered
+from proofset.models.metered import UNCHARGED, Metered
 from proofset.models.purse import Amount, Purse, caps_of
 from proofset.models.structured import Ladder, Shape, Shaped, ask
 from proofset.nouns.event import Event, Paused, Spent
@@ -260,7 +260,7 @@ def used_up(events: Iterable[Event]) -> Amount:
             usage = event.usage
             usd += usage.usd or Decimal(0)
             tokens += usage.input_tokens + usage.output_tokens
-            requests += usage.outcome != NOT_SENT
+            requests += usage.outcome not in UNCHARGED
     return Amount(usd, tokens, requests)
 
 

@@ -201,6 +201,23 @@ def test_what_cannot_have_been_sent_costs_nothing_and_is_no_call(hurried: Hurrie
     assert desk.purse.spent.requests == 1 and desk.purse.spent.usd == answered.usd == CENT
 
 
+def test_who_stops_waiting_for_a_batch_has_not_paid_yet(hurried: Hurried) -> None:
+    class Patient(Server):
+        goes_on = True
+
+    async def scenario(server: Server) -> tuple[str, Decimal | None, int]:
+        desk = Desk(server)
+        task = asyncio.ensure_future(desk.metered().reply(ASK))
+        await asyncio.sleep(0.005)
+        task.cancel()
+        await asyncio.wait({task})
+        (booked,) = desk.booked
+        return booked.outcome, booked.usd, desk.purse.spent.requests
+
+    assert hurried(scenario(Patient())) == ("left in a batch", Decimal(0), 0)
+    assert hurried(scenario(Server())) == ("cancelled", CENT, 1)
+
+
 def test_a_text_that_nobody_can_be_sent_is_a_refused_request(hurried: Hurried) -> None:
     with pytest.raises(ModelRefused, match="cannot be asked") as caught:
         ask(hurried, Desk(Server()), replace(ASK, prompt="half a pair \ud83d"))

@@ -46,6 +46,8 @@ class HalfPrice:
         ``report`` is told how far the batches are; ``pause_s`` lies between the first two questions to the provider.
         """
         self.name, self.parallel = chat.name, MOST_LINES
+        self.goes_on = True
+        """Whoever stops waiting leaves his request at the provider: it is booked when its answer is fetched."""
         self.json_forms = chat.json_forms
         self.reread = chat.reread
         self._chat, self._job = chat, BatchJob(folder, chat)

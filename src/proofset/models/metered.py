@@ -32,8 +32,9 @@ TRIES = 8
 UNREADABLE_TRIES = 4
 """Attempts at one request that may come back as something else: each of them is probably billed."""
 FIRST_BACKOFF_S, LONGEST_BACKOFF_S = 0.25, 30.0
-NOT_SENT = "not sent"
-"""Outcome of an attempt that nobody can charge for."""
+NOT_SENT, LEFT = "not sent", "left in a batch"
+"""Outcomes of an attempt that nobody can charge for, and of one that is charged for when its answer is fetched."""
+UNCHARGED = frozenset({NOT_SENT, LEFT})
 
 
 @dataclass(kw_only=True, eq=False)
@@ -205,7 +206,9 @@ class Metered:
             usd, basis = self.books.price(usage)
             if failed and usd is not None:
                 basis = UsageBasis.ESTIMATED
-            used = Amount(usd or Decimal(0), usage.input_tokens + usage.output_tokens, int(usage.outcome != NOT_SENT))
+            used = Amount(
+                usd or Decimal(0), usage.input_tokens + usage.output_tokens, int(usage.outcome not in UNCHARGED)
+            )
         finally:
             self.purse.settle(bound, used, keep_for=keep_for)
         usage = replace(
@@ -219,7 +222,9 @@ class Metered:
     def _failed(self, request: Request, bound: Amount, error: BaseException, seconds: float) -> Usage:
         """Book an attempt that gave no reply; one whose fate nobody knows is booked at its worst."""
         usage = Usage(model=self.name, stage="", seconds=seconds, outcome=_outcome(error))
-        if usage.outcome == NOT_SENT or (isinstance(error, ModelError) and error.status is not None):
+        if isinstance(error, asyncio.CancelledError) and getattr(self.model, "goes_on", False):
+            usage = replace(usage, usd=Decimal(0), outcome=LEFT)
+        elif usage.outcome == NOT_SENT or (isinstance(error, ModelError) and error.status is not None):
             usage = replace(usage, usd=Decimal(0))  # the server says no, or nothing, and does not charge for that
         else:
             usage = replace(usage, input_tokens=text_bytes(request) // 4, output_tokens=request.max_tokens * request.n)
