@@ -45,6 +45,15 @@ def test_every_brief_is_an_attempt_and_the_money_is_the_ledgers(run: Path) -> No
     assert int(pilot.flags("passed").sum() - pilot.flags("unique").sum()) == copies
 
 
+def test_the_beginning_of_a_run_is_a_pilot_of_the_rest(run: Path) -> None:
+    opened = Run.read(run)
+    settings = Study.parse(opened.settings).synthesize
+    part, _ = pilot_of(opened, settings, until=10)
+    whole, _ = pilot_of(opened, settings)
+    assert int(part.flags("accepted").sum()) == 10 and part.attempts < whole.attempts
+    assert part.total_usd is not None and whole.total_usd is not None and part.total_usd < whole.total_usd
+
+
 def test_what_it_promises_grows_with_the_distance_and_so_does_the_doubt(run: Path) -> None:
     found = prospect(run)
     near, far = (forecast for _, forecast in found.forecasts[:2])

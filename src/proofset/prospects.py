@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from decimal import Decimal
+from math import inf
 from pathlib import Path
 from typing import NamedTuple
 from unicodedata import normalize
@@ -82,8 +83,8 @@ class _Attempts:
     other_usd: Decimal = Decimal(0)
 
     @classmethod
-    def of(cls, run: Run) -> _Attempts:
-        """Spending of the whole log, closings of the last walk."""
+    def of(cls, run: Run, until: float) -> _Attempts:
+        """Spending of the whole log, closings of the last walk until so many were accepted."""
         found = cls()
         for event in run.events:
             if isinstance(event, Spent):
@@ -91,8 +92,9 @@ class _Attempts:
             elif isinstance(event, Proposed):
                 found.texts[event.candidate.brief_id] = event.candidate.id, event.candidate.text
         for event in run.since("synthesize"):
-            if isinstance(event, BriefClosed):
+            if isinstance(event, BriefClosed) and until > 0:
                 found.closed[event.brief_id] = event
+                until -= event.winner is not None
             elif isinstance(event, SliceClosed):
                 found.quotas[event.slice] = event.quota
         return found
@@ -109,13 +111,14 @@ class _Attempts:
             self.tokens[usage.brief_id] = usage.output_tokens - usage.reasoning_tokens
 
 
-def pilot_of(run: Run, settings: Synthesize) -> tuple[Pilot, Decimal]:
+def pilot_of(run: Run, settings: Synthesize, until: float = inf) -> tuple[Pilot, Decimal]:
     """The briefs of a run as a pilot, in brief order, and the money that no brief caused.
 
     Briefs that share a few-shot prompt stand or fall together, and are one seed. A replay counts at what it cost when
-    it was paid for: the next record will not come out of the store.
+    it was paid for: the next record will not come out of the store. ``until`` so many records were accepted, a run may
+    be taken for the pilot of the rest of itself.
     """
-    told = _Attempts.of(run)
+    told = _Attempts.of(run, until)
     closings = sorted(told.closed.values(), key=lambda each: (each.slice, each.number))
     if not closings:
         raise InputError(f"{run.folder}: no brief was closed yet", hint="run `proofset synthesize` first")
