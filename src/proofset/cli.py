@@ -100,7 +100,8 @@ def run_all(study_file: Path, runs: Path, budget_usd: str, as_json: bool) -> Non
 def _add_verb(verb: str, summary: str) -> None:
     @cli.command(
         verb,
-        help=f"{summary}\n\nWhat it needs of STUDY and is not done yet comes first; what is done is skipped.",
+        help=f"{summary}\n\nWhat it needs of STUDY and is not done yet comes first; what is done is skipped."
+        + ("\n\nWith the folder of a run in place of STUDY, its money is added up as it is." if verb == "cost" else ""),
         short_help=summary,
     )
     @_path_options
@@ -163,7 +164,7 @@ def fetch(names: tuple[str, ...], only_list: bool, wheel: Path | None, as_json: 
             click.echo(f"{name}: {folder}", err=True)
 
 
-@cli.command()
+@cli.command(short_help="Show the store of paid replies.")
 @click.option("--prune-days", type=click.FloatRange(0), help="Throw away replies older than so many days.")
 @click.option("--model", "speaker", default="", help="With --prune-days: only replies of this model.")
 @click.option("--repair", "mend", is_flag=True, help="Put a damaged store aside and keep every reply that is sound.")
@@ -190,7 +191,7 @@ def responses(prune_days: float | None, speaker: str, mend: bool, as_json: bool)
         console().print(shelf_table(told, shelves))
 
 
-@cli.command("serve-model")
+@cli.command("serve-model", short_help="Serve MODEL to OpenAI clients on this machine.")
 @click.argument("model_path", metavar="[MODEL]", default="artifact:smollm2-135m-instruct")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen at; others need --api-key-env.")
 @click.option("--port", default=8080, show_default=True, type=click.IntRange(0, 65535), help="0 takes a free one.")

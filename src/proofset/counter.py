@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from proofset.costing.tally import Tally
 
 
-@click.command()
+@click.command(short_help="Say what the loop of STUDY will cost.")
 @click.option("--json", "as_json", is_flag=True, help="Print the estimate as one JSON object.")
 @click.option("--runs", default="runs", type=click.Path(path_type=Path), show_default=True, help="Folder of the runs.")
 @click.argument("study_file", metavar="STUDY", type=click.Path(path_type=Path))
@@ -37,7 +37,7 @@ def estimate(study_file: Path, runs: Path, as_json: bool) -> None:
         console().print(estimate_view(found))
 
 
-@click.command("ledger")
+@click.command("ledger", short_help="Add up a run's money, or anybody's ledger.")
 @click.argument("source", metavar="SOURCE", type=click.Path(path_type=Path))
 @click.option("--verify", "proven", is_flag=True, help="Check that no line of a run's log was changed since.")
 @click.option("--reconcile", "invoice", type=click.Path(path_type=Path), help="CSV with model, day and usd to compare.")
@@ -84,7 +84,7 @@ def ledger(
         console().print(money.ledger_view(found, told, noticed))
 
 
-@click.command()
+@click.command(short_help="Say what more of RUN would cost.")
 @click.argument("folder", metavar="RUN", type=click.Path(path_type=Path))
 @click.option("--records", type=click.IntRange(1), help="Accepted records wanted in all.")
 @click.option("--gb", type=click.FloatRange(0, min_open=True), help="Gigabytes of accepted text wanted in all.")
