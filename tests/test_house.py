@@ -37,7 +37,12 @@ ONE_FILE = {
     "genai_prices": ("costing/catalogue.py",),
     "gguf": ("models/gguf.py",),
     "jinja2": ("reporting/html.py",),
-    "matplotlib": ("reporting/plots.py",),
+    "matplotlib": (
+        "reporting/costcurve.py",
+        "reporting/moneyplots.py",
+        "reporting/plots.py",
+        "reporting/sheet.py",
+    ),
     "openvino": ("models/graphs.py",),
     "safetensors": ("models/encoders.py",),
     "tokenizers": ("models/encoders.py", "models/vocabulary.py"),

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from proofset import prospects
 from proofset.assembly import (
     FACTS,
     HASHES,
@@ -44,6 +45,7 @@ from proofset.auditing import ingest as ingesting
 from proofset.config import Study
 from proofset.costing.ledger import statement
 from proofset.costing.prices import check_priced
+from proofset.errors import InputError
 from proofset.grounding import graph, index
 from proofset.measuring.diversity import compare_diversity
 from proofset.measuring.leakage import internal_copy_share, near_copy_share
@@ -301,8 +303,13 @@ def _predictions(walk: Walk, arm: str, vectors: NDArray[np.float32]) -> gain.Pre
 
 
 def report(walk: Walk, outputs: list[str]) -> None:
-    """The Run → one self-contained page."""
-    page = html.render(walk.study, walk.run.events)
+    """The Run → one self-contained page, with what more of it would cost where the run can tell."""
+    try:
+        pilot, left_out = prospects.pilot_of(walk.run, walk.study.synthesize)
+        promised, why_not = prospects.prospect_of(pilot, left_out, walk.study.seed), ""
+    except InputError as error:
+        promised, pilot, why_not = None, None, str(error).removeprefix(f"{walk.run.folder}: ")
+    page = html.render(walk.study, walk.run.events, prospect=promised, pilot=pilot, why_not=why_not)
     keep(walk, outputs, "report.html", lambda path: path.write_text(page, encoding="utf-8"))
 
 

@@ -53,20 +53,28 @@ def prospect(
     run = Run.read(folder)
     study = Study.parse(run.settings, place=f"{folder}/run.json")
     pilot, left_out = pilot_of(run, study.synthesize)
-    projection, accepted = Projection(pilot, seed=study.seed), int(pilot.flags("accepted").sum())
-    if records is None and accepted_bytes is None:
-        targets = [Target(records=accepted * step) for step in STEPS]
-        targets.append(Target(accepted_bytes=TERABYTE))
-    else:
-        targets = [Target(records=records, accepted_bytes=accepted_bytes)]
-    per_tb = cost_per_tb(pilot, seed=study.seed)
+    target = None
+    if records is not None or accepted_bytes is not None:
+        target = Target(records=records, accepted_bytes=accepted_bytes)
+    return prospect_of(pilot, left_out, study.seed, target=target, budget_usd=budget_usd)
+
+
+def prospect_of(
+    pilot: Pilot, left_out_usd: Decimal, seed: int, *, target: Target | None = None, budget_usd: Decimal | None = None
+) -> Prospect:
+    """What a pilot promises; 10 and 100 times itself and a terabyte without a target. Raises as ``prospect``."""
+    projection, accepted = Projection(pilot, seed=seed), int(pilot.flags("accepted").sum())
+    targets = [target] if target is not None else [
+        *(Target(records=max(1, accepted * step)) for step in STEPS), Target(accepted_bytes=TERABYTE)
+    ]  # fmt: skip
+    per_tb = cost_per_tb(pilot, seed=seed)
     return Prospect(
         accepted=accepted,
         accepted_bytes=pilot.total_bytes,
         per_tb=per_tb,
-        forecasts=tuple((target, projection.forecast(target, budget_usd)) for target in targets),
+        forecasts=tuple((each, projection.forecast(each, budget_usd)) for each in targets),
         ratios=tuple(replacement_ratio(per_tb.usd if per_tb.usd else None, each) for each in BASELINES),
-        left_out_usd=left_out,
+        left_out_usd=left_out_usd,
     )
 
 

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 import pytest
 
 from proofset.config import Study
+from proofset.costing.clusters import CostPerTB, cost_per_tb
+from proofset.costing.humans import BASELINES, Ratio, replacement_ratio
+from proofset.costing.pilot import Pilot
+from proofset.costing.projection import Forecast, NotReachable, Projection
+from proofset.costing.targets import Target
 from proofset.nouns.candidate import Candidate, Decision, Stop, Verdict
 from proofset.nouns.event import (
     BriefClosed,
@@ -265,6 +270,53 @@ def wide_run() -> list[Event]:
         *verb("ground", 12.0, [Grounded(passages=812, facts=1301, slices_with_passage=66)]),
         *verb("synthesize", 4210.0, loop), *verb("prove", 9.0, proof(edges)),
     ]  # fmt: skip
+
+
+def _pilot() -> Pilot:
+    """Six hundred attempts of forty seeds at a cent each, three in four accepted, a tenth of the passed ones copies."""
+    rng = random.Random(5)
+    passed = [rng.random() < 0.85 for _ in range(600)]
+    ideas = [f"idea {rng.randrange(2000)}" for _ in range(600)]
+    seen: set[str] = set()
+    unique = []
+    for ok, idea in zip(passed, ideas, strict=True):
+        unique.append(ok and idea not in seen)
+        if ok:
+            seen.add(idea)
+    return Pilot(
+        seeds=[number // 15 for number in range(600)], slices=["spam"] * 600, usd=[Decimal("0.01")] * 600,
+        parsed=[True] * 600, passed=passed, unique=unique, accepted=unique,
+        accepted_bytes=[100 if kept else 0 for kept in unique], output_tokens=[25 if kept else 0 for kept in unique],
+        ideas=ideas, seeded=False,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Promised:
+    """A prospect, as the page and the terminal want it."""
+
+    accepted: int
+    accepted_bytes: int
+    per_tb: CostPerTB
+    forecasts: tuple[tuple[Target, Forecast | NotReachable], ...]
+    ratios: tuple[Ratio, ...]
+    left_out_usd: Decimal = Decimal("0.02")
+
+
+@pytest.fixture(scope="session")
+def pilot() -> Pilot:
+    return _pilot()
+
+
+@pytest.fixture(scope="session")
+def promised(pilot: Pilot) -> Promised:
+    kept, per_tb = int(pilot.flags("accepted").sum()), cost_per_tb(pilot)
+    projection = Projection(pilot, draws=1000)
+    targets = (Target(records=10 * kept), Target(records=100 * kept), Target(accepted_bytes=10**12))
+    return Promised(
+        kept, pilot.total_bytes, per_tb, tuple((target, projection.forecast(target)) for target in targets),
+        (replacement_ratio(per_tb.usd, BASELINES[0]), Ratio(BASELINES[3], None)),
+    )  # fmt: skip
 
 
 @pytest.fixture

@@ -3,12 +3,15 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from decimal import Decimal
 from html.parser import HTMLParser
 
 from proofset.config import Study
-from proofset.nouns.event import Event, Finished, Judged, Proposed, Spent
+from proofset.costing.pilot import Pilot
+from proofset.nouns.event import BriefClosed, Event, Finished, Judged, Proposed, Spent
 from proofset.nouns.result import Usage
 from proofset.reporting import html
+from proofset.reporting.prospect import Prospect
 
 HOSTILE = (
     "<script>alert('x')</script>\"'><img src=x onerror=alert(1)> \u202eשלום עולם 🚀 {{ 7*7 }} \ud800\x00" + "w" * 3000
@@ -201,3 +204,67 @@ def test_work_without_words_is_folded_away_and_no_author(study: Study, sms: Sequ
     text = Outline(html.render(study, [*sms, Spent(usage=usage)])).text
     assert "Work that took no words of a model (1)" in text
     assert "proposed by SmolLM2-135M-Instruct.Q4_1.gguf ; the judges" in text
+
+
+def test_the_page_shows_what_more_would_cost(
+    study: Study, sms: Sequence[Event], promised: Prospect, pilot: Pilot
+) -> None:
+    page = html.render(study, sms, prospect=promised, pilot=pilot)
+    outline = Outline(page)
+    assert not outline.open
+    for words in (
+        "Where the attempts and the dollars went", "AI COGS of this run: $0.0024", "What more of it would cost",
+        "one ratio in three units. Basis: cluster bootstrap of 40 seed documents", "What drives the spread",
+        "typing a draft, 30 words a minute at $15 an hour S: from a secondary source",
+        "In no figure from here on: $0.02",
+        "Kind of answer", "a band, to 100 times", "$60.00", "point",
+    ):  # fmt: skip
+        assert words in outline.text, words
+    assert page == html.render(study, list(sms), prospect=promised, pilot=pilot)
+    ids = [value for name, value in outline.attributes if name == "id"]
+    assert len(ids) == len(set(ids))
+
+
+def test_a_run_that_promises_nothing_says_why_in_one_sentence(study: Study, sms: Sequence[Event]) -> None:
+    page = html.render(study, sms, why_not="an attempt has no <b>price</b>")
+    assert "This run promises nothing: an attempt has no &lt;b&gt;price&lt;/b&gt;." in page
+    assert "Kind of answer" not in page
+
+
+def test_before_the_statement_there_is_no_outlook(study: Study, early: Sequence[Event]) -> None:
+    assert "What more of it would cost" not in Outline(html.render(study, early, why_not="x")).text
+
+
+def test_the_calculator_reads_without_scripts(study: Study, sms: Sequence[Event]) -> None:
+    outline = Outline(html.render(study, sms))
+    assert "$0.000011 an accepted record · $0.024 for 2,180 records, linear" in outline.text
+    assert "Linear, at the rates of this run" in outline.text
+    told = dict(outline.attributes)
+    assert float(told["data-generation"]) == 4.9e-6
+    assert outline.tags.count("input") == 3, "no judge cost anything"
+    assert ("hidden", "") in outline.attributes, "what needs a script is not shown without"
+
+
+def test_without_a_price_there_is_no_calculator(study: Study, sms: Sequence[Event]) -> None:
+    first = next(event for event in sms if isinstance(event, Spent))
+    unpriced = Spent(usage=replace(first.usage, usd=None))
+    begun = next(place for place, event in enumerate(sms) if event is first)
+    page = html.render(study, [*sms[:begun], unpriced, *sms[begun:]])
+    text = Outline(page).text
+    assert "No calculator: a call has no known price" in text
+    assert "1 call for these attempts has no known price: every amount is a lower bound" in text
+    assert "AI COGS of this run: at least $0.0024" in text
+
+
+def test_script_and_page_name_the_same_things(study: Study, sms: Sequence[Event]) -> None:
+    brief = next(event.brief_id for event in sms if isinstance(event, BriefClosed))
+    judged = Spent(usage=Usage(model="m", stage="critic", brief_id=brief, usd=Decimal("0.1")))
+    begun = next(place for place, event in enumerate(sms) if isinstance(event, BriefClosed))
+    page, script = html.render(study, [*sms[:begun], judged, *sms[begun:]]), html._part("page.js")
+    attributes = Outline(page).attributes
+    assert set(re.findall(r'rate\("(\w+)"\)', script)) == {"generation", "other", "judging", "accepted"}
+    assert {f"data-{name}" for name in ("generation", "other", "judging", "accepted")} <= {
+        name for name, _ in attributes
+    }
+    for call, attribute in (("typed", "data-name"), ("show", "data-out")):
+        assert set(re.findall(rf'\b{call}\("(\w+)"', script)) == {v for name, v in attributes if name == attribute}

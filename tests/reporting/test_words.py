@@ -121,3 +121,13 @@ def test_a_certain_count_needs_no_interval_but_a_certain_difference_does() -> No
     nothing = Measure(name="x", value=0.0, low=0.0, high=0.0)
     assert words.interval(nothing, "count") == ""
     assert words.interval(nothing, "points") == "0.0 to 0.0"
+
+
+def test_forecasts_have_three_digits_and_narrow_places_short_names() -> None:
+    rough = {"0.00123456": "$0.0012", "8.266": "$8.27", "12345": "$12,300", "1234567": "$1,230,000"}
+    assert {each: words.rough_money(Decimal(each)) for each in rough} == rough
+    short = {"12345": "$12,300", "1234567": "$1.23\u00a0M", "1000000": "$1\u00a0M", "100000000": "$100\u00a0M",
+             "7709989933": "$7.71\u00a0B",
+             "2500000000000": "$2.5\u00a0T"}  # fmt: skip
+    assert {each: words.short_money(Decimal(each)) for each in short} == short
+    assert words.short_money(None) == words.rough_money(None) == words.DASH

@@ -13,8 +13,12 @@ from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from proofset.config import Study
+from proofset.costing.pilot import Pilot
 from proofset.nouns.event import Event
 from proofset.reporting import plots, words
+from proofset.reporting.costcurve import forecasts_of
+from proofset.reporting.outlook import outlook
+from proofset.reporting.prospect import Prospect
 from proofset.reporting.provenance import key_figures, limits, settings
 from proofset.reporting.story import Findings, findings
 
@@ -25,8 +29,20 @@ TOP = 20
 """Rows of a table that stand open; the rest is folded away."""
 
 
-def render(study: Study, events: Sequence[Event], *, now: str = "") -> str:
-    """The page. ``now`` is printed at its foot when given; without it the same events give the same bytes."""
+def render(
+    study: Study,
+    events: Sequence[Event],
+    *,
+    now: str = "",
+    prospect: Prospect | None = None,
+    pilot: Pilot | None = None,
+    why_not: str = "",
+) -> str:
+    """The page. ``now`` is printed at its foot when given; without it the same arguments give the same bytes.
+
+    ``prospect`` is what the run promises, and ``pilot`` the run as that rests on it, to draw the cost of more of it;
+    where there is none, ``why_not`` says why.
+    """
     found = findings(study, events)
     script = _part("page.js")
     page = _environment().get_template("page.html.j2")
@@ -39,6 +55,9 @@ def render(study: Study, events: Sequence[Event], *, now: str = "") -> str:
         limits=limits(found, study),
         settings=settings(study),
         figures=_figures(found, study),
+        outlook=outlook(events, prospect, forecasts_of(pilot, study.seed) if pilot else (), why_not)
+        if found.cost
+        else None,
         slice_titles={each.slice: each.title or each.slice for each in found.deficits},
         style=_part("page.css"),
         script=script,

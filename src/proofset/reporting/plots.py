@@ -1,39 +1,35 @@
-"""Figures as inline SVG that follow the page: its colours in light and dark, its fonts, its width.
-
-Each figure is drawn twice, wide and narrow, and the style sheet shows one. Texts of the data never reach the drawing
-library: a token stands in for each and is replaced, escaped, in the finished SVG; so no text can break a figure.
-"""
+"""Figures of what starves, what was made and whether it helps, as inline SVG: see ``sheet`` for how they are drawn."""
 
 from __future__ import annotations
 
-import html
-import io
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from proofset.nouns.result import Claim, Gain, Measure
 from proofset.nouns.slice import Deficit
 from proofset.reporting import words
+from proofset.reporting.sheet import (
+    ACCENT,
+    HARMS,
+    HELPS,
+    INK,
+    LINE,
+    MUTED,
+    NARROW_BELOW,
+    PAPER,
+    Drawing,
+    Sheet,
+    figure,
+    limits,
+    plain_log_axis,
+)  # fmt: skip
 from proofset.reporting.story import EDGE_MATCHED, REST_ACCURACY, Pair, Proof
-from proofset.reporting.words import finite, line, points, shown, style_of
+from proofset.reporting.words import finite, points, shown, style_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
-INK, MUTED, LINE, ACCENT, HELPS, HARMS, PAPER = (f"#01230{digit}" for digit in range(1, 8))
-"""Stand-in colours; each becomes the CSS variable of its name."""
-VARIABLES = {
-    INK: "--ink", MUTED: "--muted", LINE: "--line", ACCENT: "--accent", HELPS: "--helps", HARMS: "--harms",
-    PAPER: "--paper",
-}  # fmt: skip
-
-WIDE, NARROW = 860, 360
-"""Widths of the two drawings, in CSS pixels."""
-Drawing: TypeAlias = "tuple[Figure, dict[str, str]]"
-"""A figure with tokens for its texts, and the texts by token."""
 MOST_ROWS = 24
 """More slices than this are drawn as a scatter, not as one row each."""
 NAMED = 5
@@ -65,7 +61,7 @@ def deficits_figure(deficits: Sequence[Deficit]) -> str:
     """Out-of-fold error of each slice with its interval: a row each, or error against n where slices are many."""
     title = "Error of each slice with its 95 % interval; starved slices are filled diamonds. The table has the numbers."
     if len(deficits) > MOST_ROWS:
-        return _figure("deficits", title, lambda width: _scatter(deficits, width))
+        return figure("deficits", title, lambda width: _scatter(deficits, width))
     rows = [
         _Row(
             label=f"{each.title or each.slice} (n = {each.n:,})",
@@ -75,7 +71,7 @@ def deficits_figure(deficits: Sequence[Deficit]) -> str:
         )
         for each in deficits
     ]  # fmt: skip
-    return _figure("deficits", title, lambda width: _rows([rows], width, "error, % of held-back training records"))
+    return figure("deficits", title, lambda width: _rows([rows], width, "error, % of held-back training records"))
 
 
 def forest_figure(proof: Proof, margin: float) -> str:
@@ -95,7 +91,7 @@ def forest_figure(proof: Proof, margin: float) -> str:
         f"Triangle up: helps; triangle down: harms; hollow circle: not shown. Margin of no harm: {points(-margin)}."
     )
     unit = "difference from the baseline, points"
-    return _figure("forest", title, lambda width: _rows(list(groups.values()), width, unit, zero=True))
+    return figure("forest", title, lambda width: _rows(list(groups.values()), width, unit, zero=True))
 
 
 def _gain_row(gain: Gain, titles: dict[str, str], limit: float | None) -> _Row:
@@ -113,7 +109,7 @@ def viability_figure(pairs: Sequence[Pair]) -> str:
     if not drawn:
         return ""
     title = "Each measure of the synthetic text (filled dot) above its organic control (hollow dot), 95 % intervals."
-    return _figure("viability", title, lambda width: _panels(drawn, width))
+    return figure("viability", title, lambda width: _panels(drawn, width))
 
 
 def _hundred(value: float | None) -> float | None:
@@ -128,8 +124,8 @@ def _reading(measure: Measure, style: Any) -> str:
 
 def _rows(groups: Sequence[Sequence[_Row]], width: int, unit: str, *, zero: bool = False) -> Drawing:
     """Dots with intervals, one row each, and an axis for each group: what differs in size shares no scale."""
-    height = 42 if width < 500 else 27
-    sheet = _Sheet(width, sum(height * len(rows) + AXIS for rows in groups) + 20)
+    height = 42 if width < NARROW_BELOW else 27
+    sheet = Sheet(width, sum(height * len(rows) + AXIS for rows in groups) + 20)
     top = sheet.height - 6
     for rows in groups:
         bottom = top - height * len(rows)
@@ -142,16 +138,16 @@ def _rows(groups: Sequence[Sequence[_Row]], width: int, unit: str, *, zero: bool
 
 def _span(width: int) -> tuple[float, float]:
     """From where to where the axes reach. On a narrow sheet the labels stand above the dots, not beside them."""
-    return (8, width - 8) if width < 500 else (270, width - 190)
+    return (8, width - 8) if width < NARROW_BELOW else (270, width - 190)
 
 
-def _group(sheet: _Sheet, rows: Sequence[_Row], bottom: float, top: float, *, zero: bool) -> None:
+def _group(sheet: Sheet, rows: Sequence[_Row], bottom: float, top: float, *, zero: bool) -> None:
     """The rows of one axis, between two heights of the sheet."""
-    narrow, (left, right) = sheet.width < 500, _span(sheet.width)
+    narrow, (left, right) = sheet.width < NARROW_BELOW, _span(sheet.width)
     axes = sheet.axes(left, bottom, right, top)
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.set_yticks([])
-    axes.set_xlim(*_range([v for row in rows for v in (row.value, row.low, row.high, row.limit)], zero=True))
+    axes.set_xlim(*limits([v for row in rows for v in (row.value, row.low, row.high, row.limit)], zero=True))
     axes.locator_params(axis="x", nbins=7)
     if not narrow:  # on a narrow sheet it would cross the texts
         axes.grid(axis="x", color=LINE, linewidth=0.6)
@@ -186,9 +182,9 @@ def _dot(axes: Axes, y: float, row: _Row, *, reach: float = 0.5) -> None:
 
 def _panels(pairs: Sequence[Pair], width: int) -> Drawing:
     """One small axis a measure, since ratios and shares have no scale in common."""
-    narrow = width < 500
+    narrow = width < NARROW_BELOW
     height = 104 if narrow else 74
-    sheet = _Sheet(width, height * len(pairs))
+    sheet = Sheet(width, height * len(pairs))
     left, right = (8, width - 8) if narrow else (270, width - 190)
     for number, pair in enumerate(pairs):
         base = sheet.height - height * (number + 1)
@@ -198,7 +194,7 @@ def _panels(pairs: Sequence[Pair], width: int) -> Drawing:
         axes.set_ylim(1.5, -0.5)
         axes.set_yticks([])
         rows = [_pair_row(pair.measure, scale, hollow=False), _pair_row(pair.control, scale, hollow=True)]
-        axes.set_xlim(*_range([v for row in rows for v in (row.value, row.low, row.high)]))
+        axes.set_xlim(*limits([v for row in rows for v in (row.value, row.low, row.high)]))
         axes.locator_params(axis="x", nbins=5)
         for place, row in enumerate(rows):
             _dot(axes, place, row)
@@ -229,7 +225,7 @@ def _wish(measure: Measure) -> str:
 
 def _scatter(deficits: Sequence[Deficit], width: int) -> Drawing:
     """Error against the number of records on a logarithmic axis; the five most starved carry their rank."""
-    sheet = _Sheet(width, 400 if width > 500 else 330)
+    sheet = Sheet(width, 400 if width > 500 else 330)
     axes = sheet.axes(40, 48, width - 8, sheet.height - 26)
     axes.set_xscale("log")
     axes.spines["left"].set_visible(True)
@@ -253,95 +249,7 @@ def _scatter(deficits: Sequence[Deficit], width: int) -> Drawing:
     for place, numbers in ranks.items():
         axes.annotate(", ".join(map(str, sorted(numbers))), place, xytext=(8, 4), textcoords="offset points",
                       color=INK, fontsize=12.5, weight="bold")  # fmt: skip
-    _plain_log_axis(axes, [max(each.n, 1) for each in deficits])
+    plain_log_axis(axes, [max(each.n, 1) for each in deficits])
     sheet.write(0, sheet.height - 10, "error, %", muted=True)
     sheet.write(width - 8, 10, "organic training records (log scale)", right=True, muted=True)
     return sheet.figure, sheet.texts
-
-
-def _figure(name: str, title: str, draw: Callable[[int], Drawing]) -> str:
-    """Both drawings of a figure as one HTML fragment, whatever plot settings the reader's machine has."""
-    from matplotlib import rc_context, style
-
-    parts = []
-    for kind, width in (("wide", WIDE), ("narrow", NARROW)):
-        ident = f"{name}-{kind}"
-        with style.context("default", after_reset=True), rc_context({"svg.fonttype": "none", "svg.hashsalt": ident}):
-            figure, texts = draw(width)
-            parts.append(f'<div class="{kind}">{_svg(figure, ident, title, texts)}</div>')
-    return f'<div class="figure">{"".join(parts)}</div>'
-
-
-def _svg(figure: Figure, ident: str, title: str, texts: dict[str, str]) -> str:
-    """The figure as an SVG element: own ids, page colours, page fonts, nothing that tells time or place."""
-    buffer = io.StringIO()
-    nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
-    figure.savefig(buffer, format="svg", transparent=True, metadata=nothing)
-    svg = buffer.getvalue()
-    svg = svg[svg.index("<svg") :]
-    svg = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->", "", svg, flags=re.DOTALL)
-    svg = re.sub(r'\sxmlns(:xlink)?="[^"]*"|\sversion="[^"]*"', "", svg)
-    svg = re.sub(r'(\bid="|url\(#|xlink:href="#)', rf"\g<1>{ident}-", svg)
-    svg = re.sub(
-        r'<svg[^>]*?viewBox="([^"]*)"[^>]*>', rf'<svg viewBox="\1" role="img" aria-label="{title}">', svg, count=1
-    )
-    svg = re.sub(r"font-family:[^;\"]*;?|(font:\s*(?:\d+\s+)?[\d.]+px)[^;\"]*", _own_font, svg)
-    for stand_in, variable in VARIABLES.items():
-        svg = svg.replace(stand_in, f"var({variable})")
-    return re.sub(r"@\d+@", lambda token: html.escape(texts[token.group()]), svg).strip()
-
-
-def _own_font(found: re.Match[str]) -> str:
-    size = found.group(1)
-    return f"{size} sans-serif" if size else ""
-
-
-class _Sheet:
-    """An empty drawing of so many pixels, and the texts that will be put in afterwards."""
-
-    def __init__(self, width: int, height: float) -> None:
-        from matplotlib.figure import Figure
-
-        self.width, self.height = width, height
-        self.figure = Figure(figsize=(width / 72, height / 72), dpi=72)
-        self.texts: dict[str, str] = {}
-
-    def axes(self, left: float, bottom: float, right: float, top: float) -> Axes:
-        """Axes between these pixels, counted from the lower left."""
-        box = (left / self.width, bottom / self.height, (right - left) / self.width, (top - bottom) / self.height)
-        axes = self.figure.add_axes(box)
-        axes.patch.set_visible(False)
-        for side in ("left", "right", "top"):
-            axes.spines[side].set_visible(False)
-        axes.spines["bottom"].set_color(LINE)
-        axes.tick_params(colors=MUTED, labelsize=11.5, length=3)
-        return axes
-
-    def write(self, x: float, y: float, text: str, *, right: bool = False, bold: bool = False, muted: bool = False,
-              limit: int = 80) -> None:  # fmt: skip
-        """Put ``text`` at pixel (x, y), its middle line there; ``right`` aligns it to end at x."""
-        token = f"@{len(self.texts)}@"
-        self.texts[token] = line(text, limit)
-        self.figure.text(
-            x / self.width, y / self.height, token, ha="right" if right else "left", va="center_baseline",
-            fontsize=12.5, color=MUTED if muted else INK, weight="bold" if bold else "normal",
-        )  # fmt: skip
-
-
-def _range(values: Sequence[float | None], *, zero: bool = False) -> tuple[float, float]:
-    """Limits of an axis that shows all values, with a little air; around 0 when asked."""
-    known = [value for value in values if value is not None] + ([0.0] if zero else [])
-    low, high = min(known, default=0.0), max(known, default=1.0)
-    air = 0.06 * (high - low) or max(0.1, 0.1 * abs(high))
-    return low - (air if low < 0 or not zero else air / 3), high + air
-
-
-def _plain_log_axis(axes: Axes, sizes: Sequence[int]) -> None:
-    """Ticks at 1, 2, 5, 10 … as plain numbers."""
-    from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
-
-    axes.set_xlim(min(sizes) / 1.3, max(sizes) * 1.3)
-    steps = [digit * 10**power for power in range(9) for digit in (1, 2, 5)]
-    axes.xaxis.set_major_locator(FixedLocator([step for step in steps if min(sizes) / 1.3 <= step <= max(sizes) * 1.3]))
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))

@@ -10,7 +10,7 @@ from proofset.costing.humans import Ratio
 from proofset.costing.projection import Forecast, NotReachable
 from proofset.costing.targets import Target
 from proofset.reporting.terminal import table
-from proofset.reporting.words import DASH, count, line, money, percent
+from proofset.reporting.words import DASH, count, line, money, percent, rough_money
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -69,13 +69,13 @@ def prospect_view(found: Prospect) -> RenderableType:
     rows = table(f"From a pilot of {pilot}", "in all", "× pilot", "linear", "P5", "P50", "P95", "<what it is")
     notes = []
     for target, forecast in found.forecasts:
-        name, factor = _named(target), f"{forecast.extrapolation_factor:,.0f}"
+        name, factor = named(target), f"{forecast.extrapolation_factor:,.0f}"
         if isinstance(forecast, NotReachable):
             rows.add_row(Text(name), factor, DASH, DASH, DASH, DASH, Text(forecast.words, style="red"))
             continue
         ends = (forecast.linear_usd, forecast.p5_usd, forecast.p50_usd, forecast.p95_usd)
         what = forecast.reach.value if forecast.within_budget is None else _within(forecast.within_budget)
-        rows.add_row(Text(name), factor, *map(_dollars, ends), Text(what))
+        rows.add_row(Text(name), factor, *map(rough_money, ends), Text(what))
         notes += _notes(name, forecast)
     per = found.per_tb
     rate = f"${per.usd:,.0f} a TB at the pilot's own scale"
@@ -88,19 +88,12 @@ def prospect_view(found: Prospect) -> RenderableType:
     return Group(rows, Text(""), *notes, *told, Text("Against people, at the pilot's own scale:"), *people, foot)
 
 
-def _named(target: Target) -> str:
+def named(target: Target) -> str:
+    """A target in words: 3,110 records, 1 TB."""
     if target.records is not None:
         return f"{count(target.records)} records"
     amount = target.accepted_bytes or 0
     return f"{amount / 1e12:,.4g} TB" if amount >= 10**11 else f"{amount / 1e9:,.4g} GB"
-
-
-def _dollars(amount: Decimal | None) -> str:
-    """Three digits are all that a forecast has; what was not reached in the draws has no price."""
-    if amount is None:
-        return DASH
-    rough = Decimal(f"{amount:.3g}")
-    return f"${rough:,.0f}" if rough >= 1000 else money(rough)
 
 
 def _within(share: float) -> str:

@@ -158,6 +158,28 @@ def money(value: Decimal | None) -> str:
     return (MINUS if value < 0 else "") + f"${rounded:,f}"
 
 
+_SIZES = ((Decimal(10) ** 12, "\u00a0T"), (Decimal(10) ** 9, "\u00a0B"), (Decimal(10) ** 6, "\u00a0M"))
+
+
+def rough_money(value: Decimal | None) -> str:
+    """US dollars with no more digits than a forecast has: two below a dollar, then three: $0.0012, $8.27, $123,000."""
+    if value is None or not value.is_finite():
+        return DASH
+    rough = Decimal(f"{value:.3g}")
+    return f"${rough:,.0f}" if rough >= 1000 else money(rough)
+
+
+def short_money(value: Decimal | None) -> str:
+    """The same for a narrow place: $8.27, $12,300, $1.23 M; M is a million, B a thousand of them, T a million."""
+    if value is None or not value.is_finite():
+        return DASH
+    rough = Decimal(f"{value:.3g}")
+    for size, name in _SIZES:
+        if rough >= size:
+            return f"${(rough / size).normalize():f}{name}"
+    return rough_money(value)
+
+
 def duration(seconds: float | None) -> str:
     """Seconds as people say them: "0.4 s", "38 s", "12 min 5 s", "3 h 20 min"."""
     if (known := finite(seconds)) is None:
