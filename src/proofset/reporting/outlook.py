@@ -138,8 +138,8 @@ def _prices(found: Prospect) -> Iterator[Price]:
     with localcontext(prec=PRECISION):
         record = Decimal(found.accepted_bytes) / found.accepted / TERABYTE if found.accepted else None
         units = [("accepted record, of this run’s mean size", record),
-                 ("GB of accepted text (10⁹ bytes)", Decimal(GIGABYTE) / TERABYTE),
-                 ("TB of accepted text (10¹² bytes)", Decimal(1))]  # fmt: skip
+                 ("GB of accepted text (a billion bytes)", Decimal(GIGABYTE) / TERABYTE),
+                 ("TB of accepted text (a trillion bytes)", Decimal(1))]  # fmt: skip
         for unit, share in units:
             if share is None:
                 continue
