@@ -11,6 +11,7 @@ import pytest
 from tests.toy.town import walk_town, write_town
 
 from proofset import prospects
+from proofset.config import Synthesize
 from proofset.costing.pilot import Pilot
 from proofset.costing.projection import Forecast, NotReachable
 from proofset.costing.targets import Target
@@ -137,10 +138,10 @@ def test_the_verb_puts_the_prospect_of_its_run_on_the_page(tmp_path: Path) -> No
 
 
 def test_the_verb_says_why_a_run_promises_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(folder: Path) -> Prospect:
-        raise InputError(f"{folder}: 3 critic-passed candidates say nothing", hint="")
+    def refuse(run: Run, settings: Synthesize) -> tuple[Pilot, Decimal]:
+        raise InputError(f"{run.folder}: 3 critic-passed candidates say nothing", hint="")
 
-    monkeypatch.setattr(prospects, "prospect", refuse)
+    monkeypatch.setattr(prospects, "pilot_of", refuse)
     _, page = page_of(tmp_path)
     assert "This run promises nothing: 3 critic-passed candidates say nothing." in page
     assert "Kind of answer" not in page and str(tmp_path) not in page
