@@ -127,8 +127,8 @@ class Reply:
 class ChatModel(Protocol):
     """A model that answers one attempt at a time. Raises ModelError; proofset decides what is tried again.
 
-    A model whose ``Reply.raw`` is not empty also has ``reread(raw) -> Reply``, by which stored answers are read again. One
-    that goes on with what was asked when nobody waits any more, as a batch does, says so with ``goes_on = True``.
+    A model whose ``Reply.raw`` is not empty also has ``reread(raw) -> Reply``, by which stored answers are read again.
+    One that goes on with what was asked when nobody waits any more, as a batch does, says so with ``goes_on = True``.
     """
 
     name: str
