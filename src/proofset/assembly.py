@@ -168,24 +168,23 @@ def candidates(walk: Walk) -> tuple[list[Candidate], list[Candidate]]:
     return everything, [proposed[each.winner] for each in closed if each.winner is not None]
 
 
-def accepted(walk: Walk) -> Iterator[Candidate]:
-    """The accepted candidates alone, in the same order; each is let go as the next one is asked for."""
+def accepted(walk: Walk) -> Iterator[Record]:
+    """The accepted candidates as Records, in the same order; each is let go as the next one is asked for."""
     closed = sorted(
         (intern(event.slice), event.number, event.winner)
         for event in walk.run.since("synthesize")
         if isinstance(event, BriefClosed) and event.winner is not None
     )
     won = {winner: number for number, (_, _, winner) in enumerate(closed)}
-    winners: list[Candidate | None] = [None] * len(closed)
+    records: list[Record | None] = [None] * len(closed)
     del closed
     for event in walk.run.since("synthesize"):
-        if isinstance(event, Proposed) and (place := won.get(event.candidate.id)) is not None:
-            winners[place] = event.candidate
-    won.clear()
-    for place, candidate in enumerate(winners):
-        winners[place] = None
-        assert candidate is not None  # a closing names a candidate that was logged before it
-        yield candidate
+        if isinstance(event, Proposed) and (place := won.pop(event.candidate.id, None)) is not None:
+            records[place] = as_record(event.candidate)
+    for place, record in enumerate(records):
+        records[place] = None
+        assert record is not None  # a closing names a candidate that was logged before it
+        yield record
 
 
 def as_record(candidate: Candidate) -> Record:
@@ -203,7 +202,7 @@ def as_record(candidate: Candidate) -> Record:
 def corpus_of(walk: Walk) -> Corpus:
     """The accepted candidates as Records."""
     recipe = f"accepted candidates of the study {walk.study.name!r}, seed {walk.study.seed}"
-    return Corpus(records=tuple(map(as_record, accepted(walk))), recipe=recipe)
+    return Corpus(records=tuple(accepted(walk)), recipe=recipe)
 
 
 async def run_loops(walk: Walk, composers: list[Composer], cascade: Cascade, critic: PanelCritic | None) -> None:
