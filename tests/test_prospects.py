@@ -10,7 +10,7 @@ import pytest
 
 from proofset import pipeline, treasury
 from proofset.config import Study
-from proofset.costing.projection import Forecast, NotReachable, Reach
+from proofset.costing.projection import Forecast, Reach
 from proofset.costing.tally import tally
 from proofset.errors import InputError
 from proofset.nouns.event import BriefClosed
@@ -72,8 +72,8 @@ def test_one_target_of_ones_own_and_what_a_budget_is_likely_to_pay(run: Path) ->
     rich, poor = (prospect(run, records=100, budget_usd=Decimal(usd)) for usd in ("1000", "0.000001"))
     for found, share in ((rich, 1.0), (poor, 0.0)):
         ((target, forecast),) = found.forecasts
-        assert target.records == 100
-        assert isinstance(forecast, NotReachable) or forecast.within_budget == share or forecast.unreached_share
+        assert target.records == 100 and isinstance(forecast, Forecast)
+        assert forecast.within_budget == pytest.approx(share * (1 - forecast.unreached_share))
 
 
 def test_a_run_without_a_closing_is_no_pilot(town: ModuleType, tmp_path: Path) -> None:

@@ -29,7 +29,6 @@ from proofset.nouns.entry import Entry, Fate
 from proofset.nouns.event import BriefClosed, Costed, Event, Proposed, Spent
 from proofset.nouns.result import Usage, UsageBasis
 from proofset.pipeline import key, perform
-from proofset.plugins import Request
 from proofset.runs.folder import LOG, Run
 from proofset.runs.log import codec
 from proofset.runs.seals import Sealed, money_lines
@@ -38,7 +37,7 @@ from proofset.speakers import Model
 from proofset.speaking import CRITIC, GENERATOR, prices_of
 from proofset.synthesizing.brief import Composer
 from proofset.synthesizing.loop import Past
-from proofset.synthesizing.reviewer import Answered, ModelCritic
+from proofset.synthesizing.reviewer import opinion_request
 from proofset.walk import Walk
 
 if TYPE_CHECKING:
@@ -224,14 +223,10 @@ def _asked(
 
 def _critic_bytes(walk: Walk, composers: Sequence[Composer], generator: Asked) -> float:
     """Mean bytes of what the critic model is asked, with a candidate of the length that is taken for likely."""
-
-    async def nobody(request: Request) -> Answered:
-        raise NotImplementedError  # its requests are measured, and none is made
-
-    critic = ModelCritic(nobody, walk.study.synthesize.critic, walk.title)
+    settings = walk.study.synthesize.critic
     tokens = generator.habit.answer_tokens or generator.max_tokens / 2
     candidate = "x" * round(BYTES_A_TOKEN * tokens)
-    requests = (critic.request(each.brief(0), candidate) for each in composers)
+    requests = (opinion_request(each.brief(0), candidate, settings, walk.title(each.quota.slice)) for each in composers)
     return _mean(sum(len(turn.content.encode("utf-8", "replace")) for turn in each.messages) for each in requests)
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
-import traceback
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -19,7 +18,7 @@ import pytest
 from aiohttp import web
 from hypothesis import example, given
 from hypothesis import strategies as st
-from tests.toy.doors import server
+from tests.toy.doors import everything, server
 
 from proofset.errors import ConfigError, ModelError, ModelRefused, ModelUnavailable, ReplyUnreadable
 from proofset.models.chat import CONTINUE, EndpointChat
@@ -93,18 +92,6 @@ def model(**settings: Any) -> EndpointChat:
 
 def reread(answer: Any) -> Reply:
     return model().reread(answer if isinstance(answer, bytes) else json.dumps(answer).encode())
-
-
-def everything(error: BaseException) -> str:
-    """All that an error could show of itself to anybody: words, reprs, chain."""
-    seen: list[BaseException] = []
-    queue: list[BaseException | None] = [error]
-    while queue:
-        if (each := queue.pop()) is not None and each not in seen:
-            seen.append(each)
-            queue += [each.__cause__, each.__context__]
-    told = [str(each) + repr(each) + repr(each.args) + str(getattr(each, "hint", "")) for each in seen]
-    return "".join([*told, *traceback.format_exception(error)])
 
 
 # ── what is asked ───────────────────────────────────────────────────────────────────────────────────────────────────

@@ -7,7 +7,6 @@ import gc
 import shutil
 import ssl
 import subprocess
-import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import Any
 
 import pytest
 from aiohttp import web
-from tests.toy.doors import server
+from tests.toy.doors import everything, server
 
 from proofset.errors import ConfigError, ModelUnavailable
 from proofset.models.http import SHOWN_CHARS, Answer, Wire, key_of
@@ -81,18 +80,6 @@ async def failure(url: str, **more: Any) -> ModelUnavailable:
         with pytest.raises(ModelUnavailable) as caught:
             await made.post("/completions", b"{}")
         return caught.value
-
-
-def everything(error: BaseException) -> str:
-    """All that an error could show of itself to anybody: words, reprs, chain."""
-    seen: list[BaseException] = []
-    queue: list[BaseException | None] = [error]
-    while queue:
-        if (each := queue.pop()) is not None and each not in seen:
-            seen.append(each)
-            queue += [each.__cause__, each.__context__]
-    told = [str(each) + repr(each) + repr(each.args) + str(getattr(each, "hint", "")) for each in seen]
-    return "".join([*told, *traceback.format_exception(error)])
 
 
 class Seen:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
@@ -27,3 +28,15 @@ async def server(handler: Handler, trust: ssl.SSLContext | None = None) -> Async
         yield f"http{'s' if trust else ''}://127.0.0.1:{runner.addresses[0][1]}/v1"
     finally:
         await runner.cleanup()
+
+
+def everything(error: BaseException) -> str:
+    """All that an error could show of itself to anybody: words, reprs, chain."""
+    seen: list[BaseException] = []
+    queue: list[BaseException | None] = [error]
+    while queue:
+        if (each := queue.pop()) is not None and each not in seen:
+            seen.append(each)
+            queue += [each.__cause__, each.__context__]
+    told = [str(each) + repr(each) + repr(each.args) + str(getattr(each, "hint", "")) for each in seen]
+    return "".join([*told, *traceback.format_exception(error)])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import cache
 from importlib.resources import files
 from typing import Literal
 
@@ -49,6 +50,26 @@ Ask = Callable[[Request], Awaitable[Answered]]
 """Has a request answered in the shape of an Opinion. Raises ModelError."""
 
 
+@cache
+def _task() -> str:
+    return files("proofset.synthesizing").joinpath("prompts/critic.md").read_text(encoding="utf-8").strip()
+
+
+def opinion_request(brief: Brief, text: str, settings: Critic, title: str) -> Request:
+    """What a model is asked about a text of the slice ``title``; equal texts in equal company have equal requests."""
+    rubric = settings.rubric.format(title=title, label=brief.label)
+    examples = "\n".join(f"- {' '.join(anchor.text.split())}" for anchor in brief.anchors[:EXAMPLES])
+    return Request(
+        messages=(
+            Message("system", _task().format(rubric=rubric)),
+            Message("user", f"Real examples of {title}:\n{examples}\n\nCandidate:\n- {text}"),
+        ),
+        max_tokens=settings.max_tokens,
+        temperature=0.0,
+        purpose=Purpose("critic", brief.slice, brief.id),
+    )
+
+
 class ModelCritic:
     """A Reviewer that asks a language model. Reasons: the codes of Opinion, refused by the critic, no verdict."""
 
@@ -57,22 +78,10 @@ class ModelCritic:
     def __init__(self, ask: Ask, settings: Critic, title: Callable[[str], str]) -> None:
         """``title`` gives what people call a slice."""
         self._ask, self._settings, self._title = ask, settings, title
-        self._task = files("proofset.synthesizing").joinpath("prompts/critic.md").read_text(encoding="utf-8").strip()
 
     def request(self, brief: Brief, text: str) -> Request:
-        """What the model is asked about a text; equal texts in equal company have equal requests."""
-        title = self._title(brief.slice)
-        rubric = self._settings.rubric.format(title=title, label=brief.label)
-        examples = "\n".join(f"- {' '.join(anchor.text.split())}" for anchor in brief.anchors[:EXAMPLES])
-        return Request(
-            messages=(
-                Message("system", self._task.format(rubric=rubric)),
-                Message("user", f"Real examples of {title}:\n{examples}\n\nCandidate:\n- {text}"),
-            ),
-            max_tokens=self._settings.max_tokens,
-            temperature=0.0,
-            purpose=Purpose("critic", brief.slice, brief.id),
-        )
+        """What the model is asked about a text."""
+        return opinion_request(brief, text, self._settings, self._title(brief.slice))
 
     async def review(self, brief: Brief, candidate: Candidate) -> Verdict:
         """The model's verdict; an answer that is no opinion, after all that could be tried, refuses the candidate."""
