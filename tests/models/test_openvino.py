@@ -6,6 +6,8 @@ import asyncio
 import importlib.util
 import json
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -149,6 +151,32 @@ def test_a_cancelled_call_leaves_the_others_alone(tiny: OpenVinoChat) -> None:
 
     (alone,) = say(tiny, ask("the man", seed=0, max_tokens=60))
     assert asyncio.run(work()).text == alone.text
+
+
+SIGNALLED = """
+import asyncio, os, signal, sys, threading
+from pathlib import Path
+from proofset.models.openvino import OpenVinoChat
+from proofset.speakers import Model
+
+model = OpenVinoChat(Model(engine="openvino", threads=1, slots=4, context_tokens=256), Path(sys.argv[1]))
+lanes = model._lanes
+asyncio.run(model.close())
+last = threading.Thread(target=lanes.clear)  # here for certain not the thread that made them
+last.start()
+last.join()
+signal.signal(signal.SIGTERM, lambda *_: print("heard"))
+os.kill(os.getpid(), signal.SIGTERM)
+"""
+
+
+@needs_extra
+@pytest.mark.skipif(os.name == "nt", reason="signals are of POSIX")
+def test_a_signal_is_heard_after_another_thread_was_the_last_to_let_go(make_gguf: Make, cache: Path) -> None:
+    ran = subprocess.run(
+        [sys.executable, "-c", SIGNALLED, str(make_gguf())], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (ran.returncode, ran.stdout.strip()) == (0, "heard"), ran.stderr
 
 
 @needs_extra

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -50,10 +51,9 @@ class Compiled:
 
     def __init__(self, path: Path, lanes: int) -> None:
         """Raises ConfigError when OpenVINO cannot read or compile it."""
-        import openvino
         from openvino._offline_transformations import paged_attention_transformation
 
-        core = openvino.Core()
+        core = _core()
         self.precision = "bf16" if "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES") else "f32"
         settings = {
             "INFERENCE_NUM_THREADS": lanes,
@@ -83,6 +83,19 @@ class Compiled:
             request.set_tensor(name, cache)
             caches.append(cache.data)
         return PagedLane(request, caches, self.block_tokens)
+
+
+@cache
+def _core() -> Any:
+    """OpenVINO itself, once and for the life of the process.
+
+    It gives the thread that first asks for it a stack for signals, and takes the memory back wherever the last user
+    happens to let go. On another thread that leaves the first one without a stack, and its next signal, say a Ctrl-C,
+    ends the process.
+    """
+    import openvino
+
+    return openvino.Core()
 
 
 class PagedLane:
