@@ -6,13 +6,16 @@ import asyncio
 import importlib.util
 import os
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import settings
+
+if TYPE_CHECKING:
+    from proofset.walk import Walk
 
 # Before numpy is first imported: small matrices on many threads are slower, and sums would depend on the core count.
 for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
@@ -60,7 +63,7 @@ def hurried() -> Callable[[Coroutine[Any, Any, Any]], Any]:
 @pytest.fixture
 def town(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """The toy study of ``tests/toy/town.py``; what it puts in place of the real parts is taken back afterwards."""
-    from proofset import assembly
+    from proofset import staging
     from proofset.walk import Walk
 
     path = Path(__file__).parent / "toy" / "town.py"
@@ -70,6 +73,20 @@ def town(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     monkeypatch.setitem(sys.modules, "town", module)
     spec.loader.exec_module(module)
     model = module.SlowChat(0.0)
-    monkeypatch.setattr(assembly, "speaker", lambda walk: model)
+    monkeypatch.setattr(staging, "speaker", lambda walk: model)
     monkeypatch.setattr(Walk, "encoder", module.HashEncoder())
     return module
+
+
+@pytest.fixture
+def walked(town: ModuleType, tmp_path: Path) -> Iterator[Walk]:
+    """A walk of the toy study that has come as far as handoff."""
+    from proofset.config import Study
+    from proofset.runs.folder import Run
+    from proofset.walk import Walk
+
+    study_file = town.write_town(tmp_path)
+    town.walk_town(study_file, tmp_path / "runs", verb="handoff")
+    study = Study.read(study_file)
+    with Run.open(tmp_path / "runs" / "town", study.model_dump(mode="json"), "") as run:
+        yield Walk(run, study, tmp_path)

@@ -16,7 +16,7 @@ import pytest
 from aiohttp import web
 from tests.toy.provider import Provider, Row, expired, good
 
-from proofset import assembly, pipeline, speaking
+from proofset import pipeline, speaking, staging
 from proofset.models.halfprice import HalfPrice
 from proofset.nouns.event import BriefClosed, Event, SliceClosed, Spent
 from proofset.nouns.result import UsageBasis
@@ -94,7 +94,7 @@ def provider(town: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Iterator[tupl
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)
     generator = partial(speaking.make, place=speaking.GENERATOR)
-    monkeypatch.setattr(assembly, "speaker", lambda walk: generator(walk, walk.study.synthesize.model))
+    monkeypatch.setattr(staging, "speaker", lambda walk: generator(walk, walk.study.synthesize.model))
     monkeypatch.setattr(speaking, "HalfPrice", partial(HalfPrice, linger_s=0.02, pause_s=0.02))
     yield there, address[0]
     loop.call_soon_threadsafe(stop[0].set)

@@ -46,6 +46,9 @@ class Ingest(Section):
     """Column with the label."""
     messages: str = ""
     """Column with chat messages (a list of role and content); used instead of ``text`` when named."""
+    synthetic: str = "synthetic"
+    """Column that marks synthetic rows with true, as our own datasets do; a column ``generation`` says how far they are
+    from organic text. They are never held out, and no anchors unless told. Empty: every row is taken as organic."""
     source: str = ""
     """What the data is called and who made it, for the card and the page."""
     licence: str = ""
@@ -159,6 +162,11 @@ class Synthesize(Section):
     """Caps on what this verb may use up."""
     anchors: int = Field(8, ge=1)
     """Organic records shown in a brief."""
+    synthetic_anchors: bool = False
+    """Show synthetic records of earlier generations in briefs as well. It is the way into collapse, so it is asked for."""
+    max_collapse: float = Field(0.5, ge=0, le=1)
+    """Stop a slice when its accepted records have lost more than this share of the rank, variance or rare modes that as
+    many organic ones have, and chance does not explain it. 1: never. Slices of under 80 organic records go unwatched."""
     prompts_per_slice: int = Field(8, ge=1)
     """Different few-shot prompts a slice gets; briefs that share one share its cache."""
     opening_words: int = Field(4, ge=0)

@@ -10,17 +10,17 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from functools import partial, reduce
+from dataclasses import replace
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from proofset import prospects
 from proofset.assembly import (
+    EARLIER,
     FACTS,
     HASHES,
     HELDOUT,
@@ -30,13 +30,10 @@ from proofset.assembly import (
     added_records,
     additions,
     corpus_of,
+    earlier,
     edge_slices,
-    make_critic,
     organic,
-    planned,
-    require_critic,
     require_sealed,
-    run_loops,
     sealed_index,
     trainer,
 )
@@ -70,11 +67,12 @@ from proofset.reporting import html
 from proofset.runs import tables
 from proofset.runs.folder import Run
 from proofset.speaking import prices_of, speakers_of
+from proofset.staging import make_critic, planned, require_critic, run_loops
 from proofset.synthesizing.calibration import trial
 from proofset.synthesizing.gates import Cascade
 from proofset.training import gain, mixture, trainers
 from proofset.training import handoff as handing
-from proofset.walk import Walk, nothing, wait_for
+from proofset.walk import Verb, Walk, keep, nothing, wait_for
 
 OFFSETS = "checkpoints/offsets.json"
 FRACTIONS = (0.25, 0.5, 1.0)
@@ -90,6 +88,7 @@ def ingest(walk: Walk, outputs: list[str]) -> None:
     rows = walk.rows(settings.path, settings.reader, settings.columns, settings.skip_rows)
     found = ingesting.ingest(rows, settings, path=settings.path, seed=walk.study.seed)
     keep(walk, outputs, RECORDS, partial(tables.write_records, records=found.records))
+    keep(walk, outputs, EARLIER, partial(tables.write_records, records=found.earlier))
     keep(walk, outputs, HELDOUT, partial(tables.write_heldout, heldout=found.heldout))
     hashes = tuple(ingesting.contamination_rows(found.heldout))
     keep(walk, outputs, HASHES, partial(tables.write_rows, rows=hashes, noun=ingesting.SealedHashes))
@@ -103,6 +102,8 @@ def ingest(walk: Walk, outputs: list[str]) -> None:
             labels=len({record.label for record in found.records}),
             near_copy_groups=found.groups,
             dropped=tuple(Counter(row.reason for row in found.dropped).most_common()),
+            earlier=len(found.earlier),
+            generation=max((record.generation for record in found.earlier), default=0),
         )
     )
 
@@ -186,9 +187,10 @@ def _propose_and_judge(walk: Walk) -> None:
         if (measured.judge, measured.fault) not in tried:
             walk.tell(measured)
     require_critic(walk)
-    cascade = Cascade(settings.gates, [(each.id, each.text) for each in known.records], sealed_index(walk))
+    texts = [(each.id, each.text) for each in (*known.records, *earlier(walk))]
+    cascade = Cascade(settings.gates, texts, sealed_index(walk))
     if composers := planned(walk, known):
-        wait_for(run_loops(walk, composers, cascade, critic))
+        wait_for(run_loops(walk, known, composers, cascade, critic))
 
 
 # ── measure, cost, handoff ──────────────────────────────────────────────────────────────────────────────────────────
@@ -316,19 +318,6 @@ def report(walk: Walk, outputs: list[str]) -> None:
 # ── the order of things ─────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@dataclass(frozen=True, slots=True)
-class Verb:
-    """A stage: what does it, which settings of the study it reads (dotted), and which verbs come first."""
-
-    do: Callable[[Walk, list[str]], None]
-    settings: tuple[str, ...]
-    needs: tuple[str, ...]
-    files: Callable[[Study], tuple[str, ...]] = lambda study: ()
-    """Files outside the run whose content it depends on."""
-    resumes: bool = False
-    """Whether an interrupted attempt is gone on with, rather than begun again."""
-
-
 VERBS: Mapping[str, Verb] = {
     "ingest": Verb(ingest, ("ingest",), (), lambda study: (study.ingest.path,)),
     "audit": Verb(audit, ("audit", "encoder", "train.trainer", "train.strengths"), ("ingest",)),
@@ -345,25 +334,13 @@ VERBS: Mapping[str, Verb] = {
 
 
 def key(walk: Walk, name: str) -> str:
-    """The stage key of a verb: it changes when its settings, its files or anything before it changes."""
-    verb = VERBS[name]
-    study = walk.study.model_dump(mode="json")
-    settings = {path: reduce(lambda part, name: part[name], path.split("."), study) for path in verb.settings}
-    before = [key(walk, need) for need in verb.needs]
-    return walk.key(settings, *before, *(walk.fingerprint(path) for path in verb.files(walk.study)))
+    """The stage key of a verb."""
+    return walk.key_of(name, VERBS)
 
 
 def perform(walk: Walk, name: str) -> bool:
     """Do a verb and, before it, whatever it needs that is not done. False when there was nothing to do."""
-    verb = VERBS[name]
-    for need in verb.needs:
-        perform(walk, need)
-    wanted = key(walk, name)
-    if walk.run.is_finished(name, wanted):
-        return False
-    with walk.stage(name, wanted, resumes=verb.resumes) as outputs:
-        verb.do(walk, outputs)
-    return True
+    return walk.perform(name, VERBS)
 
 
 def run(
@@ -388,9 +365,3 @@ def run(
     with Run.open(runs / study.name, study.model_dump(mode="json"), text) as opened:
         perform(Walk(opened, study, study_file.resolve().parent, watch, announce, gauge, notice), verb)
     return opened
-
-
-def keep(walk: Walk, outputs: list[str], relative: str, write: Callable[[Path], Any]) -> None:
-    """Write a file of the run once, and name it among the outputs."""
-    walk.run.write_once(relative, write)
-    outputs.append(relative)

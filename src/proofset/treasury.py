@@ -14,7 +14,7 @@ from unicodedata import normalize
 from pydantic_core import from_json
 
 from proofset.artifacts import PREFIX
-from proofset.assembly import organic, planned
+from proofset.assembly import organic
 from proofset.config import Study
 from proofset.costing import chain, telemetry
 from proofset.costing.catalogue import Catalogue, price_call
@@ -35,6 +35,7 @@ from proofset.runs.seals import Sealed, money_lines
 from proofset.runs.seals import verify as verify_seals
 from proofset.speakers import Model
 from proofset.speaking import CRITIC, GENERATOR, prices_of
+from proofset.staging import planned
 from proofset.synthesizing.brief import Composer
 from proofset.synthesizing.loop import Past
 from proofset.synthesizing.reviewer import opinion_request

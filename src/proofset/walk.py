@@ -8,10 +8,10 @@ import hashlib
 import signal
 import threading
 import time
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, reduce
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,19 @@ FORMATS = {".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".parquet": "pa
 
 def nothing(_: Any) -> None:
     """Watch and do nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verb:
+    """A stage: what does it, which settings of the study it reads (dotted), and which verbs come first."""
+
+    do: Callable[[Walk, list[str]], None]
+    settings: tuple[str, ...]
+    needs: tuple[str, ...]
+    files: Callable[[Study], tuple[str, ...]] = lambda study: ()
+    """Files outside the run whose content it depends on."""
+    resumes: bool = False
+    """Whether an interrupted attempt is gone on with, rather than begun again."""
 
 
 @dataclass
@@ -85,6 +98,26 @@ class Walk:
         """A stage's key: its settings, the seed, and the ids of what goes in."""
         return stage_key(section, str(self.study.seed), *inputs)
 
+    def key_of(self, name: str, verbs: Mapping[str, Verb]) -> str:
+        """The stage key of a verb: it changes when its settings, its files or anything before it changes."""
+        verb = verbs[name]
+        study = self.study.model_dump(mode="json")
+        settings = {path: reduce(lambda part, name: part[name], path.split("."), study) for path in verb.settings}
+        before = [self.key_of(need, verbs) for need in verb.needs]
+        return self.key(settings, *before, *(self.fingerprint(path) for path in verb.files(self.study)))
+
+    def perform(self, name: str, verbs: Mapping[str, Verb]) -> bool:
+        """Do a verb and, before it, whatever it needs that is not done. False when there was nothing to do."""
+        verb = verbs[name]
+        for need in verb.needs:
+            self.perform(need, verbs)
+        wanted = self.key_of(name, verbs)
+        if self.run.is_finished(name, wanted):
+            return False
+        with self.stage(name, wanted, resumes=verb.resumes) as outputs:
+            verb.do(self, outputs)
+        return True
+
     def title(self, name: str) -> str:
         """What people call a slice."""
         return self.study.audit.titles.get(name, name)
@@ -120,6 +153,12 @@ class Walk:
         """The study's encoder, loaded at first use."""
         made: Encoder = find("encoders", self.study.encoder)()
         return made
+
+
+def keep(walk: Walk, outputs: list[str], relative: str, write: Callable[[Path], Any]) -> None:
+    """Write a file of the run once, and name it among the outputs."""
+    walk.run.write_once(relative, write)
+    outputs.append(relative)
 
 
 @contextmanager

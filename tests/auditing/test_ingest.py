@@ -15,7 +15,7 @@ from proofset.auditing.ingest import Sorted, cleaned, contamination_index, conta
 from proofset.config import Ingest
 from proofset.copies import Match, groups
 from proofset.errors import InputError, RecordError
-from proofset.nouns.record import HeldOut, Message, Record
+from proofset.nouns.record import HeldOut, Message, Origin, Record
 from proofset.plugins import Row
 
 WORDS = ["card", "pay", "lost", "bank", "cash", "top", "fee", "rate", "send", "home", "late", "soon"]
@@ -199,3 +199,64 @@ def test_held_out_copies_are_known_by_hash_alone() -> None:
         assert index.match(one.text.upper()) == Match(key=one.id, similarity=1.0, exact=True)
     assert all(index.match(one.text.rsplit(" ", 1)[0]) is not None for one in result.heldout)
     assert all(index.match(one.text) is None for one in result.records)
+
+
+# ── rows that are marked synthetic ──────────────────────────────────────────────────────────────────────────────────
+
+
+def mixed(*marked: tuple[str, Any, Any], label: str = "a") -> list[Row]:
+    """Twenty organic rows, and after them synthetic ones: text, mark, generation."""
+    rows = some_rows(20, labels="ab")
+    for text, mark, generation in marked:
+        fields = {"text": text, "label": label, "synthetic": mark, "generation": generation}
+        rows.append(Row(len(rows) + 1, fields))
+    return rows
+
+
+@pytest.mark.parametrize("mark", [True, "true", " True "])
+def test_synthetic_rows_are_put_aside_with_their_generation(mark: object) -> None:
+    rows = mixed(("a made up text", mark, 3), ("and another one here", mark, None), ("third kind of text", mark, "2"))
+    for seed in range(5):
+        result = take(rows, seed=seed, heldout_share=0.9)
+        assert sorted(record.generation for record in result.earlier) == [1, 2, 3]
+        assert {record.origin for record in result.earlier} == {Origin.SYNTHETIC}
+        assert {record.origin for record in result.records} == {Origin.ORGANIC}
+        assert not {one.text for one in result.heldout} & {record.text for record in result.earlier}
+        assert result.rows == 23 == len(result.records) + len(result.earlier) + len(result.heldout)
+
+
+@pytest.mark.parametrize("mark", [False, "false", None, "", 0, "nylon"])
+def test_what_is_not_marked_true_is_organic(mark: object) -> None:
+    result = take(mixed(("a made up text", mark, 3)))
+    assert result.earlier == ()
+    assert len(result.records) + len(result.heldout) == 21
+
+
+def test_the_mark_may_have_another_name_or_none() -> None:
+    rows = [Row(row.line, {**row.fields, "made": row.fields.get("synthetic")}) for row in mixed(("new text", True, 1))]
+    assert len(take(rows, synthetic="made").earlier) == 1
+    assert len(take(rows, synthetic="").earlier) == 0
+
+
+@pytest.mark.parametrize("generation", [0, -1, "two", "1.5", [1]])
+def test_a_generation_that_is_none_names_its_line(generation: object) -> None:
+    with pytest.raises(RecordError, match=r"rows\.csv:21, field 'generation'.*no generation") as caught:
+        take(mixed(("a made up text", True, generation)))
+    assert "organic ones have 0" in caught.value.hint
+
+
+def test_a_synthetic_near_copy_of_a_held_out_record_is_dropped_and_an_organic_duplicate_wins() -> None:
+    organic = take(some_rows(20, labels="ab"), heldout_share=0.5)
+    held = next(one for one in organic.heldout if one.label == "a")
+    known = next(one for one in organic.records if one.label == "a")
+    result = take(mixed((f"{held.text} please", True, 1), (known.text, True, 1)), heldout_share=0.5)
+    assert reasons(result) == [(21, "near-copy of a held-out record"), (22, "duplicate")]
+    assert result.earlier == ()
+    assert known.id in {record.id for record in result.records}
+
+
+def test_synthetic_rows_make_no_label_frequent() -> None:
+    rows = mixed(*((f"text number {n} of its own", True, 1) for n in range(5)), label="new")
+    result = take(rows)
+    assert {reason for _, reason in reasons(result)} == {"rare label"}
+    assert result.earlier == ()

@@ -23,7 +23,7 @@ from unittest.mock import patch
 import numpy as np
 from numpy.typing import NDArray
 
-from proofset import assembly, cli, pipeline, speaking
+from proofset import cli, pipeline, speaking, staging
 from proofset.config import Study
 from proofset.models.scripted import ScriptedChat
 from proofset.plugins import Reply, Request
@@ -181,7 +181,7 @@ def walk_town(
     one of the study's own, beside ``runs``.
     """
     study, model = Study.read(study_file), SlowChat(seconds)
-    assembly.speaker = lambda walk: model
+    staging.speaker = lambda walk: model
     Walk.encoder = HashEncoder()  # type: ignore[assignment]
     os.environ["PROOFSET_RESPONSES"] = str(store or runs.parent / "responses")
     settings, text = study.model_dump(mode="json"), study_file.read_text(encoding="utf-8")
@@ -196,7 +196,7 @@ def walk_town(
 def command(folder: Path, seconds: float, arguments: Sequence[str]) -> None:
     """The command line with the town's models; it ends the process."""
     signal.signal(signal.SIGINT, signal.default_int_handler)  # also where a shell started the tests in the background
-    assembly.speaker = lambda walk: SlowChat(seconds)
+    staging.speaker = lambda walk: SlowChat(seconds)
     Walk.encoder = HashEncoder()  # type: ignore[assignment]
     os.environ["PROOFSET_RESPONSES"] = str(folder / "responses")
     sys.argv = ["proofset", *arguments]

@@ -18,11 +18,11 @@ from proofset.auditing.dividing import divide
 from proofset.config import Ingest
 from proofset.copies import CopyIndex, groups, shingles, text_hash
 from proofset.errors import InputError, RecordError
-from proofset.nouns.record import HeldOut, Message, Record, content_id, normal_form
+from proofset.nouns.record import HeldOut, Message, Origin, Record, content_id, normal_form
 from proofset.plugins import Row
 
 EMPTY, UNLABELLED, AMBIGUOUS = "empty text", "no label", "ambiguous"
-DUPLICATE, RARE = "duplicate", "rare label"
+DUPLICATE, RARE, SEALED = "duplicate", "rare label", "near-copy of a held-out record"
 
 SPACING = re.compile("\r\n?|[\x0b\x0c\x1c-\x1f\x85]")
 CONTROLS = re.compile("[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\ud800-\udfff]")
@@ -35,16 +35,19 @@ class Dropped:
 
     line: int
     reason: str
-    """One of "empty text", "no label", "ambiguous" (the text under two labels), "duplicate" and "rare label"."""
+    """One of "empty text", "no label", "ambiguous" (the text under two labels), "duplicate", "rare label" and, of
+    synthetic rows, "near-copy of a held-out record"."""
     text: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sorted:
-    """What became of the rows: ``rows == len(records) + len(heldout) + len(dropped)``."""
+    """What became of the rows: ``rows == len(records) + len(earlier) + len(heldout) + len(dropped)``."""
 
     records: tuple[Record, ...]
-    """Training records, by id."""
+    """Organic training records, by id."""
+    earlier: tuple[Record, ...]
+    """Synthetic records of earlier generations, by id. None of them is ever held out."""
     heldout: tuple[HeldOut, ...]
     """Sealed records, by id."""
     dropped: tuple[Dropped, ...]
@@ -79,26 +82,36 @@ def ingest(rows: Iterable[Row], settings: Ingest, *, path: str, seed: int) -> So
     """Records, held-out records and dropped rows out of the rows of ``path``.
 
     A text is dropped when it is empty, has no label, stands under two labels (all of its rows are then dropped),
-    repeats another of the same label, or has a label with fewer than ``min_label_records`` records. Rows without the
-    asked columns are RecordErrors; InputError when fewer than two labels are left.
+    repeats another of the same label, or has a label with fewer than ``min_label_records`` organic records. Rows that
+    are marked synthetic are put aside: they are no ground truth, so none is held out, and near-copies of what is are
+    dropped. Rows without the asked columns are RecordErrors; InputError when fewer than two labels are left.
     """
     dropped: list[Dropped] = []
     read, n_rows = _read(rows, settings, path, dropped)
     read = _without_rare(_without_copies(read, dropped), settings.min_label_records, dropped)
     _require_labels(read, dropped, path)
     records = _grouped([one.record for one in read], settings.near_copy_similarity)
-    kept = divide(records, share=settings.heldout_share, keep=settings.keep, seed=seed)
+    organic = [record for record in records if record.origin is Origin.ORGANIC]
+    kept = divide(organic, share=settings.heldout_share, keep=settings.keep, seed=seed)
+    heldout = tuple(HeldOut(id=r.id, text=r.text, label=r.label, group=r.group) for r in organic if r.id not in kept)
     return Sorted(
-        records=tuple(record for record in records if record.id in kept),
-        heldout=tuple(
-            HeldOut(id=record.id, text=record.text, label=record.label, group=record.group)
-            for record in records
-            if record.id not in kept
-        ),
+        records=tuple(record for record in organic if record.id in kept),
+        earlier=_earlier(records, {one.group for one in heldout}, read, dropped),
+        heldout=heldout,
         dropped=tuple(sorted(dropped, key=lambda drop: drop.line)),
         groups=sum(size > 1 for size in Counter(record.group for record in records).values()),
         rows=n_rows,
     )
+
+
+def _earlier(
+    records: Sequence[Record], sealed: set[str], read: Sequence[_Read], dropped: list[Dropped]
+) -> tuple[Record, ...]:
+    """The synthetic records, without near-copies of what is held out."""
+    synthetic = [record for record in records if record.origin is Origin.SYNTHETIC]
+    copies = {record.id for record in synthetic if record.group in sealed}
+    _drop([one for one in read if one.record.id in copies], SEALED, dropped)
+    return tuple(record for record in synthetic if record.id not in copies)
 
 
 def contamination_rows(heldout: Iterable[HeldOut]) -> tuple[SealedHashes, ...]:
@@ -142,6 +155,8 @@ def _read(rows: Iterable[Row], settings: Ingest, path: str, dropped: list[Droppe
             continue
         source = f"{path}:{row.line}"
         record = Record.organic(text, label, messages=messages, source=source, licence=settings.licence)
+        if generation := _generation(row, settings, path):
+            record = replace(record, origin=Origin.SYNTHETIC, generation=generation)
         read.append(_Read(row.line, record))
     return read, n_rows
 
@@ -172,6 +187,26 @@ def _label(value: Any, field: str, line: int, path: str) -> str:
     return cleaned(str(value))
 
 
+def _generation(row: Row, settings: Ingest, path: str) -> int:
+    """0 for an organic row; for one that is marked synthetic its generation, 1 where none is given."""
+    mark = row.fields.get(settings.synthetic) if settings.synthetic else None
+    if not (mark is True or (isinstance(mark, str) and mark.strip().lower() == "true")):
+        return 0
+    given = row.fields.get("generation")
+    if given is None or given == "":
+        return 1
+    try:
+        generation = int(given)
+    except (TypeError, ValueError):
+        generation = 0
+    if generation < 1:
+        raise RecordError(
+            f"{given!r} is no generation of a synthetic row", path=path, line=row.line, field="generation",
+            hint="a record made from generation g has g + 1, and organic ones have 0",
+        )  # fmt: skip
+    return generation
+
+
 def _messages(value: Any, field: str, line: int, path: str) -> tuple[Message, ...]:
     """Chat messages out of a list of role and content, or the JSON of one."""
     if value is None or value == "":
@@ -199,13 +234,13 @@ def _message(turn: Any) -> Message | None:
 
 
 def _without_copies(read: Sequence[_Read], dropped: list[Dropped]) -> list[_Read]:
-    """Each text once: none of an ambiguous one, and of duplicates the one with the smallest id, then line."""
+    """Each text once: none of an ambiguous one; of duplicates an organic one, the smallest id first, then line."""
     same: dict[str, list[_Read]] = defaultdict(list)
     for one in read:
         same[normal_form(one.record.text)].append(one)
     kept = []
     for copies in same.values():
-        first, *others = sorted(copies, key=lambda one: (one.record.id, one.line))
+        first, *others = sorted(copies, key=lambda one: (one.record.generation > 0, one.record.id, one.line))
         ambiguous = len({one.label for one in copies}) > 1
         if not ambiguous:
             kept.append(first)
@@ -214,7 +249,7 @@ def _without_copies(read: Sequence[_Read], dropped: list[Dropped]) -> list[_Read
 
 
 def _without_rare(read: Sequence[_Read], least: int, dropped: list[Dropped]) -> list[_Read]:
-    counts = Counter(one.label for one in read)
+    counts = Counter(one.label for one in read if one.record.origin is Origin.ORGANIC)
     _drop([one for one in read if counts[one.label] < least], RARE, dropped)
     return [one for one in read if counts[one.label] >= least]
 

@@ -84,3 +84,4 @@ class Stop(StrEnum):
     PATIENCE = "patience"
     BRIEFS_SPENT = "briefs spent"
     BUDGET = "budget"
+    COLLAPSE = "collapse alarm"

@@ -50,6 +50,10 @@ class Ingested:
     labels: int
     near_copy_groups: int
     dropped: tuple[tuple[str, int], ...]
+    earlier: int = 0
+    """Synthetic records of earlier generations."""
+    generation: int = 0
+    """The latest generation among them; 0 when all records are organic."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -57,6 +57,7 @@ class Composer:
     anchoring: Anchoring
     evidence: Evidence
     folds: int
+    """Validation folds of which each prompt leaves one out; 0 where the anchors may hold any of them."""
     settings: Synthesize
     seed: int
 
@@ -102,9 +103,9 @@ class Composer:
     def _head(self, number: int) -> _Head:
         """A few-shot prompt that leaves one validation fold out, or none where that would leave no anchor."""
         rng = random.Random(f"{self.seed}/{self.quota.slice}/head/{number}")  # noqa: S311 (as above)
-        unseen, drawn = number % self.folds, 2 * self.settings.anchors
+        unseen, drawn = number % self.folds if self.folds else SEEN_ALL, 2 * self.settings.anchors
         anchors = self.anchoring(unseen, drawn, rng)
-        if not anchors:
+        if not anchors and unseen != SEEN_ALL:
             unseen, anchors = SEEN_ALL, self.anchoring(SEEN_ALL, drawn, rng)
         shown = anchors[: self.settings.anchors]
         openers = anchors[self.settings.anchors :]

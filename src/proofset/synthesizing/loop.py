@@ -124,8 +124,11 @@ class SliceLoop:
     """Whether to open nothing more, finish what is in flight, and leave the slice unfinished."""
     streak: Streak = field(default_factory=Streak)
     """Shared by all slices that one model speaks for."""
+    collapsing: Callable[[str], bool] = lambda text: False
+    """Told of each accepted text, in order; whether the accepted ones have lost too much of what organic ones have."""
     accepted: int = 0
     refused_in_a_row: int = 0
+    _alarmed: bool = False
     _ahead: set[str] = field(default_factory=set)
 
     async def run(self) -> None:
@@ -199,6 +202,8 @@ class SliceLoop:
     def _stop(self, n_closed: int) -> Stop | None:
         if self.accepted >= self.quota.accepted:
             return Stop.QUOTA_MET
+        if self._alarmed:
+            return Stop.COLLAPSE
         if self.refused_in_a_row >= self.settings.patience:
             return Stop.PATIENCE
         return Stop.BRIEFS_SPENT if n_closed >= self.quota.max_briefs else None
@@ -289,6 +294,7 @@ class SliceLoop:
             if tried.candidate.id not in self._ahead:
                 self.panel.remember(tried.candidate.id, tried.candidate.text)
             self.accepted, self.refused_in_a_row = self.accepted + 1, 0
+            self._alarmed = self.collapsing(tried.candidate.text)
         elif closing.reason != "surplus":
             self.refused_in_a_row += 1
 
