@@ -33,19 +33,23 @@ HELP_SECONDS = 0.5
 
 ONE_FILE = {
     "aiohttp": ("models/http.py", "models/serving.py"),
-    "click": ("cli.py", "counter.py"),
+    "click": ("cli.py", "counter.py", "observatory.py"),
     "genai_prices": ("costing/catalogue.py",),
     "gguf": ("models/gguf.py",),
-    "jinja2": ("reporting/html.py",),
+    "jinja2": ("reporting/pages.py",),
     "matplotlib": (
+        "reporting/collapseplots.py",
         "reporting/costcurve.py",
+        "reporting/embeddingmap.py",
+        "reporting/labplots.py",
         "reporting/moneyplots.py",
         "reporting/plots.py",
         "reporting/sheet.py",
+        "reporting/svqplots.py",
     ),
     "openvino": ("models/graphs.py",),
-    "safetensors": ("models/encoders.py",),
-    "tokenizers": ("models/encoders.py", "models/vocabulary.py"),
+    "safetensors": ("models/bert.py", "models/encoders.py"),
+    "tokenizers": ("models/bert.py", "models/encoders.py", "models/vocabulary.py"),
     "xllamacpp": ("models/local.py",),
 }
 """Edge libraries and the modules that may know each, one if possible: to replace the library is to rewrite those."""

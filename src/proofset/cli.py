@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from proofset import __version__, counter
+from proofset import __version__, counter, observatory
 from proofset.errors import InputError, ProofsetError
 
 if TYPE_CHECKING:
@@ -69,8 +69,8 @@ def cli(context: click.Context, debug: bool) -> None:
     context.obj = debug
 
 
-def _path_options(command: Any) -> Any:
-    """The arguments that every verb takes."""
+def _path_options(command: Any, *, optional: bool = False) -> Any:
+    """The arguments that every verb takes; STUDY may be ``optional``."""
     for option in (
         click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object."),
         click.option("--budget-usd", default="", help="Cap on the loop's money; stands in for the study's own."),
@@ -81,10 +81,15 @@ def _path_options(command: Any) -> Any:
             show_default=True,
             help="Folder that holds the runs.",
         ),
-        click.argument("study_file", metavar="STUDY", type=click.Path(path_type=Path)),
+        click.argument("study_file", metavar="STUDY", type=click.Path(path_type=Path), required=not optional),
     ):
         command = option(command)
     return command
+
+
+def _path_options_without_study(command: Any) -> Any:
+    """The same where something else may stand in place of STUDY."""
+    return _path_options(command, optional=True)
 
 
 @cli.command("run")
@@ -113,13 +118,56 @@ def _add_verb(verb: str, summary: str) -> None:
         _walk(study_file, runs, verb, budget_usd, as_json=as_json)
 
 
+def _add_measure(summary: str) -> None:
+    @cli.command(
+        "measure",
+        help=f"{summary}\n\nWhat it needs of STUDY and is not done yet comes first. With --train, --reference and"
+        " --synthetic in place of STUDY, files are measured: JSON lines, CSV, Parquet, tab-separated, .npy vectors.",
+        short_help=summary,
+    )
+    @_measure_options
+    @_path_options_without_study
+    def command(study_file: Path | None, runs: Path, budget_usd: str, as_json: bool, **given: Any) -> None:
+        words = {name: given.pop(name) for name in ("text", "slices", "encoder")}
+        if study_file is None:
+            observatory.measure_files(given, as_json=as_json, **words)
+        elif any(path is not None for path in given.values()):
+            raise click.UsageError("give STUDY, or files; not both")
+        else:
+            _walk(study_file, runs, "measure", budget_usd, as_json=as_json)
+
+
+def _measure_options(command: Any) -> Any:
+    """The arguments for files that are measured."""
+    path = click.Path(path_type=Path)
+    for option in reversed(
+        (
+            click.option("--train", type=path, help="All records that the generator may have seen."),
+            click.option("--reference", type=path, help="Organic records that it has not seen."),
+            click.option("--control", type=path, help="As many other ones. By default, half of the reference."),
+            click.option("--synthetic", type=path, help="The records to be judged."),
+            click.option("--text", default="text", show_default=True, help="Column with the text."),
+            click.option("--slices", default="", help="Column that names each record's slice, for a verdict on each."),
+            click.option("--encoder", default="minilm", show_default=True, help="Encoder plugin for texts."),
+            click.option("--page", type=path, help="Write a page with the pictures."),
+        )
+    ):
+        command = option(command)
+    return command
+
+
 for _verb, _summary in SUMMARIES.items():
-    _add_verb(_verb, _summary)
+    if _verb == "measure":
+        _add_measure(_summary)
+    else:
+        _add_verb(_verb, _summary)
 
 
 cli.add_command(counter.estimate)
 cli.add_command(counter.ledger)
 cli.add_command(counter.forecast)
+cli.add_command(observatory.collapse)
+cli.add_command(observatory.recursion)
 
 
 @cli.command()

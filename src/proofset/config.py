@@ -163,10 +163,10 @@ class Synthesize(Section):
     anchors: int = Field(8, ge=1)
     """Organic records shown in a brief."""
     synthetic_anchors: bool = False
-    """Show synthetic records of earlier generations in briefs as well. It is the way into collapse, so it is asked for."""
+    """Show synthetic records of earlier generations in briefs as well: the way into collapse, so it is asked for."""
     max_collapse: float = Field(0.5, ge=0, le=1)
-    """Stop a slice when its accepted records have lost more than this share of the rank, variance or rare modes that as
-    many organic ones have, and chance does not explain it. 1: never. Slices of under 80 organic records go unwatched."""
+    """Stop a slice when its accepted records have lost more than this share of the rank, variance or rare modes of as
+    many organic ones, and chance does not explain it. 1: never. Slices of under 80 organic records go unwatched."""
     prompts_per_slice: int = Field(8, ge=1)
     """Different few-shot prompts a slice gets; briefs that share one share its cache."""
     opening_words: int = Field(4, ge=0)
@@ -217,6 +217,17 @@ class MeasureSettings(Section):
     """Clusters of organic text whose survival is counted."""
     rare_share: float = Field(0.3, gt=0, lt=1)
     """The least populated share of the modes counts as rare."""
+    encoder: str = ""
+    """Encoder plugin that the verdict rests on, another one than the loop's: what steers must not also judge. Empty:
+    minilm, or static where the loop has minilm."""
+    delta: float = Field(0.10, gt=0, lt=1)
+    """How far below 1, what fresh organic records get, a quotient may lie and still count as crossed."""
+    rare_budget: float = Field(0.10, gt=0, le=1)
+    """Organic mass whose loss takes the quotient to 0: at 0.10, each percent of lost mass costs a tenth."""
+
+    def encoder_beside(self, loops: str) -> str:
+        """The verdict's encoder beside the loop's."""
+        return self.encoder or ("static" if loops == "minilm" else "minilm")
 
 
 class Cost(Section):
@@ -275,6 +286,9 @@ class Study(Section):
     """The one dial: quick, standard or thorough."""
     encoder: str = "static"
     """Encoder plugin for gates, critic, measures and the linear head."""
+    encoders: dict[str, Model] = Field(default_factory=dict)
+    """Encoders behind a server's ``/v1/embeddings``, by a name of your own, for ``measure.encoder``: address, model and
+    key as of a chat model."""
     ingest: Ingest
     """Rows to records."""
     audit: Audit = Field(default_factory=Audit)
@@ -304,6 +318,14 @@ class Study(Section):
             if isinstance(filled.get(section, {}), dict):
                 filled[section] = {**defaults, **filled.get(section, {})}
         return filled
+
+    @model_validator(mode="after")
+    def _check_judge(self) -> Self:
+        if self.measure.encoder == self.encoder:
+            raise ValueError(f"measure.encoder: {self.encoder!r} steers the loop, so it cannot judge as well")
+        if self.encoder in self.encoders:
+            raise ValueError(f"encoder: {self.encoder!r} is behind a server: it may judge (measure.encoder), not steer")
+        return self
 
     @classmethod
     def read(cls, path: Path) -> Self:

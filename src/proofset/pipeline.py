@@ -49,6 +49,7 @@ from proofset.measuring.leakage import internal_copy_share, near_copy_share
 from proofset.nouns.event import (
     Claimed,
     Costed,
+    Decided,
     DeficitRanked,
     Event,
     Grounded,
@@ -68,6 +69,7 @@ from proofset.runs import tables
 from proofset.runs.folder import Run
 from proofset.speaking import prices_of, speakers_of
 from proofset.staging import make_critic, planned, require_critic, run_loops
+from proofset.surveys import survey_of_run
 from proofset.synthesizing.calibration import trial
 from proofset.synthesizing.gates import Cascade
 from proofset.training import gain, mixture, trainers
@@ -212,6 +214,8 @@ def measure(walk: Walk, outputs: list[str]) -> None:
     for one in measured:
         walk.tell(one)
     keep(walk, outputs, "tables/measures.parquet", partial(tables.write_rows, rows=measured, noun=Measured))
+    for verdict in survey_of_run(walk):
+        walk.tell(Decided(viability=verdict))
 
 
 def cost(walk: Walk, outputs: list[str]) -> None:
@@ -323,7 +327,7 @@ VERBS: Mapping[str, Verb] = {
     "audit": Verb(audit, ("audit", "encoder", "train.trainer", "train.strengths"), ("ingest",)),
     "ground": Verb(ground, ("ground",), ("ingest",), lambda study: (study.ground.passages, study.ground.facts)),
     "synthesize": Verb(synthesize, ("synthesize",), ("audit", "ground"), resumes=True),
-    "measure": Verb(measure, ("measure",), ("synthesize",)),
+    "measure": Verb(measure, ("measure", "encoders"), ("synthesize",)),
     "cost": Verb(cost, ("cost",), ("synthesize",)),
     "handoff": Verb(handoff, (), ("synthesize",)),
     "train": Verb(train, ("train",), ("synthesize",)),

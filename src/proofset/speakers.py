@@ -69,8 +69,8 @@ class Model(Section):
     batch_price_share: str = "0.5"
     """What a call in a batch costs, as a share of the prices above."""
     generation: int = Field(0, ge=0)
-    """Generation of the synthetic records that this model was itself fine-tuned on; what it makes is one later. 0: none,
-    as far as is known."""
+    """Generation of the synthetic records that this model was itself fine-tuned on; what it makes is one later.
+    0: none, as far as is known."""
     allow_unpriced: bool = False
     """Start without a price: the total then reads "at least", with the number of calls that are not in it."""
 

@@ -72,10 +72,7 @@ class Speaking:
         if settings.batch:
             model = self._in_batches(model, settings, place)
         found = prices_of(self._walk, settings, place)
-        price = pricer(
-            settings, usd_per_core_hour=self._walk.study.cost.usd_per_core_hour, place=place,
-            elsewhere=(found.tariff, found.basis),
-        )  # fmt: skip
+        price = price_of(self._walk, settings, place, found)
         dearest = _Dearest(found.tariff, settings.engine in IN_PROCESS)
         made = Metered(
             model=model,
@@ -250,6 +247,16 @@ def prices_of(walk: Walk, settings: Model, place: str) -> Known:
     book = PriceBook.read(walk.locate(cost.prices)) if cost.prices else None
     catalogue = Catalogue() if cost.catalogue else None
     return known(settings, place, provider=provider, book=book, catalogue=catalogue, at=datetime.now(UTC))
+
+
+def price_of(walk: Walk, settings: Model, place: str, found: Known) -> Callable[[Usage], Price]:
+    """A function that says what a usage of a model costs, at the prices that were ``found``."""
+    return pricer(
+        settings,
+        usd_per_core_hour=walk.study.cost.usd_per_core_hour,
+        place=place,
+        elsewhere=(found.tariff, found.basis),
+    )
 
 
 def used_up(events: Iterable[Event]) -> Amount:

@@ -10,7 +10,7 @@ from proofset.config import Study
 from proofset.costing.pilot import Pilot
 from proofset.nouns.event import BriefClosed, Event, Finished, Judged, Proposed, Spent
 from proofset.nouns.result import Usage
-from proofset.reporting import html
+from proofset.reporting import html, pages
 from proofset.reporting.prospect import Prospect
 
 HOSTILE = (
@@ -160,7 +160,7 @@ def test_many_slices_fold_after_twenty(study: Study, cwe: Sequence[Event]) -> No
 
 
 def test_contrast_of_text_is_at_least_four_and_a_half_to_one() -> None:
-    sheet = html._part("page.css")
+    sheet = pages.part("page.css")
     blocks = re.findall(r":root \{([^}]*--paper[^}]*)\}", sheet)
     assert len(blocks) == 3, "light, dark, print"
     for block in blocks:
@@ -260,7 +260,7 @@ def test_script_and_page_name_the_same_things(study: Study, sms: Sequence[Event]
     brief = next(event.brief_id for event in sms if isinstance(event, BriefClosed))
     judged = Spent(usage=Usage(model="m", stage="critic", brief_id=brief, usd=Decimal("0.1")))
     begun = next(place for place, event in enumerate(sms) if isinstance(event, BriefClosed))
-    page, script = html.render(study, [*sms[:begun], judged, *sms[begun:]]), html._part("page.js")
+    page, script = html.render(study, [*sms[:begun], judged, *sms[begun:]]), pages.part("page.js")
     attributes = Outline(page).attributes
     assert set(re.findall(r'rate\("(\w+)"\)', script)) == {"generation", "other", "judging", "accepted"}
     assert {f"data-{name}" for name in ("generation", "other", "judging", "accepted")} <= {

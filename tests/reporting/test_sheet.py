@@ -42,6 +42,12 @@ def test_a_text_is_a_text() -> None:
     assert "<b" not in made
 
 
+def test_a_title_is_a_title_whatever_it_holds() -> None:
+    title = r'\1 \g<0> @0@ @99@ "quoted" <b>'
+    root = ET.fromstring(figure("f", title, drawn).replace("xlink:href", "href"))
+    assert {each.get("aria-label") for each in root.iter("svg")} == {title}
+
+
 def test_limits_leave_air() -> None:
     low, high = limits([1.0, None, 3.0])
     assert low < 1 and high > 3

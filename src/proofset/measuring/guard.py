@@ -11,12 +11,14 @@ than one record in a window.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
+from proofset.measuring.alarm import DOUBT, LIMIT, SLACK
 from proofset.measuring.diversity import effective_rank, total_variance
 
 WINDOW = 40
@@ -27,12 +29,6 @@ DRAWS = 200
 """Organic samples behind the mean and spread of each chart."""
 MODES = 20
 """Clusters of organic records at most, five records each at least."""
-
-LIMIT = 5.0
-def rising(height: float, z: float) -> float:
-    """x"""
-    return max(0.0, height + z - 0.5)
-
 
 _Vectors = NDArray[np.float64]
 
@@ -47,6 +43,7 @@ class Guard:
         """Of each full window: 1 less the smallest of the three retained shares."""
         self._charts = _charts(organic.astype(np.float64), seed) if len(organic) >= FEWEST and tolerated < 1 else []
         self._height = [0.0] * len(self._charts)
+        self._slack = SLACK + DOUBT * math.sqrt(WINDOW / max(len(organic), 1))  # the organic mean is an estimate, too
         self._window: list[NDArray[np.float32]] = []
 
     @property
@@ -68,7 +65,7 @@ class Guard:
         taken = [(statistic(window), mean, spread) for statistic, mean, spread in self._charts]
         self.losses.append(1.0 - min(1.0, *(value / mean for value, mean, _ in taken)))
         self._height = [
-            rising(height, (mean - value) / spread)
+            max(0.0, height + (mean - value) / spread - self._slack)
             for height, (value, mean, spread) in zip(self._height, taken, strict=True)
         ]
 

@@ -128,8 +128,8 @@ class PagedLane:
 
     def copy(self, source: int, target: int) -> None:
         """Let one block of the cache hold what another does."""
-        for cache in self._caches:
-            cache[target] = cache[source]
+        for held in self._caches:
+            held[target] = held[source]
 
 
 class _Builder:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from proofset.nouns.candidate import Candidate, Stop, Verdict
 from proofset.nouns.result import ArmClaim, CostStatement, Gain, Measure, Usage
 from proofset.nouns.slice import Deficit
+from proofset.nouns.viability import Viability
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,6 +149,13 @@ class Measured:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Decided:
+    """Whether the synthetic records are viable, over all starved slices or in one of them."""
+
+    viability: Viability
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Costed:
     """What the run has cost so far."""
 
@@ -192,6 +200,7 @@ Event = (
     | BriefClosed
     | SliceClosed
     | Measured
+    | Decided
     | Costed
     | Trained
     | Proved

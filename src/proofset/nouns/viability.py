@@ -32,7 +32,7 @@ class Component:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Viability:
-    """The Synthetic Viability Quotient of a corpus or a slice of it: its weakest component, with interval and verdict."""
+    """The Synthetic Viability Quotient of a corpus or a slice: its weakest component, with interval and verdict."""
 
     protocol: str
     """Name with every constant in it; numbers under different names are not comparable."""

@@ -9,24 +9,18 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Sequence
-from importlib import resources
-from typing import TYPE_CHECKING, Any
 
 from proofset.config import Study
 from proofset.costing.pilot import Pilot
 from proofset.nouns.event import Event
-from proofset.reporting import plots, words
+from proofset.reporting import plots
 from proofset.reporting.costcurve import forecasts_of
+from proofset.reporting.measures import viability_section
 from proofset.reporting.outlook import outlook
+from proofset.reporting.pages import TOP, environment, part
 from proofset.reporting.prospect import Prospect
 from proofset.reporting.provenance import key_figures, limits, settings
 from proofset.reporting.story import Findings, findings
-
-if TYPE_CHECKING:
-    from jinja2 import Environment
-
-TOP = 20
-"""Rows of a table that stand open; the rest is folded away."""
 
 
 def render(
@@ -44,8 +38,8 @@ def render(
     where there is none, ``why_not`` says why.
     """
     found = findings(study, events)
-    script = _part("page.js")
-    page = _environment().get_template("page.html.j2")
+    script = part("page.js")
+    page = environment().get_template("page.html.j2")
     return page.render(
         found=found,
         study=study,
@@ -55,11 +49,12 @@ def render(
         limits=limits(found, study),
         settings=settings(study),
         figures=_figures(found, study),
+        quotient=viability_section(found.viability),
         outlook=outlook(events, prospect, forecasts_of(pilot, study.seed) if pilot else (), why_not)
         if found.cost
         else None,
         slice_titles={each.slice: each.title or each.slice for each in found.deficits},
-        style=_part("page.css"),
+        style=part("page.css"),
         script=script,
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
     )
@@ -72,25 +67,3 @@ def _figures(found: Findings, study: Study) -> dict[str, str]:
         "viability": plots.viability_figure(found.pairs) if found.pairs else "",
         "forest": plots.forest_figure(found.proof, study.prove.margin) if found.proof and found.proof.pooled else "",
     }
-
-
-def _part(name: str) -> str:
-    return resources.files("proofset.reporting").joinpath(name).read_text(encoding="utf-8")
-
-
-def _environment() -> Environment:
-    """Templates with everything escaped, anything undefined an error, and our words as filters."""
-    from jinja2 import Environment, FunctionLoader, StrictUndefined
-
-    environment = Environment(
-        loader=FunctionLoader(_part), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    filters: dict[str, Any] = {
-        "count": words.count, "percent": words.percent, "points": words.points, "money": words.money,
-        "duration": words.duration, "reason": words.reason, "plain": words.plain, "shown": words.shown,
-        "style_of": words.style_of, "number": words.number, "metric": words.metric,
-    }  # fmt: skip
-    environment.filters.update(filters)
-    environment.globals.update(MARKS={str(claim): mark for claim, mark in words.MARKS.items()})
-    environment.globals.update(DASH=words.DASH, AT_EQUAL_REST=words.AT_EQUAL_REST)
-    return environment

@@ -56,16 +56,12 @@ def _svg(drawn: Figure, ident: str, title: str, texts: dict[str, str]) -> str:
     svg = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->", "", svg, flags=re.DOTALL)
     svg = re.sub(r'\sxmlns(:xlink)?="[^"]*"|\sversion="[^"]*"', "", svg)
     svg = re.sub(r'(\bid="|url\(#|xlink:href="#)', rf"\g<1>{ident}-", svg)
-    svg = re.sub(
-        r'<svg[^>]*?viewBox="([^"]*)"[^>]*>',
-        rf'<svg viewBox="\1" role="img" aria-label="{html.escape(title)}">',
-        svg,
-        count=1,
-    )
     svg = re.sub(r"font-family:[^;\"]*;?|(font:\s*(?:\d+\s+)?[\d.]+px)[^;\"]*", _own_font, svg)
     for stand_in, variable in VARIABLES.items():
         svg = svg.replace(stand_in, f"var({variable})")
-    return re.sub(r"@\d+@", lambda token: html.escape(texts[token.group()]), svg).strip()
+    svg = re.sub(r"@\d+@", lambda token: html.escape(texts[token.group()]), svg).strip()
+    named = f' role="img" aria-label="{html.escape(title)}">'  # last, for a title may hold what looks like a token
+    return re.sub(r'<svg[^>]*?( viewBox="[^"]*")[^>]*>', lambda found: f"<svg{found[1]}{named}", svg, count=1)
 
 
 def _own_font(found: re.Match[str]) -> str:

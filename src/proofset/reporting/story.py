@@ -19,6 +19,7 @@ from proofset.nouns.event import (
     BriefClosed,
     Claimed,
     Costed,
+    Decided,
     DeficitRanked,
     Event,
     Finished,
@@ -35,6 +36,7 @@ from proofset.nouns.event import (
 )
 from proofset.nouns.result import Claim, CostStatement, Gain, Measure
 from proofset.nouns.slice import Deficit
+from proofset.nouns.viability import Viability
 from proofset.reporting.rounds import Synthesis, fold_rounds
 from proofset.reporting.spending import Spending, fold_spending
 from proofset.reporting.words import shown
@@ -153,6 +155,8 @@ class Findings:
     grounded: Grounded | None
     synthesis: Synthesis | None
     pairs: tuple[Pair, ...]
+    viability: tuple[Viability, ...]
+    """The quotient over all starved slices, and then of each."""
     spending: Spending
     cost: CostStatement | None
     proof: Proof | None
@@ -204,6 +208,7 @@ def findings(study: Study, events: Sequence[Event]) -> Findings:
         grounded=_last(Grounded, since(events, "ground")),
         synthesis=fold_rounds(islice(everything, begun, None), titles, study.synthesize.quota),
         pairs=tuple(Pair(measure=each.measure, control=each.control) for each in measured.values()),
+        viability=tuple(each.viability for each in _of(Decided, since(events, "measure"))),
         spending=fold_spending(everything),
         cost=costed.statement if costed else None,
         proof=_proof(events),

@@ -49,6 +49,8 @@ def _parts(found: Findings) -> Iterator[RenderableType]:
         yield _funnel(found.synthesis)
     if found.pairs:
         yield _measures(found)
+    if found.viability:
+        yield _viability(found)
     if found.proof:
         yield _arms(found.proof)
     yield from _money(found)
@@ -130,6 +132,20 @@ def _measures(found: Findings) -> RenderableType:
         name = f"{ARROWS[pair.measure.better]} {line(pair.measure.name, 26)}"
         rows.add_row(Text(name), _bracketed(made.value, made.interval), _bracketed(control.value, control.interval))
     return _spaced(rows)
+
+
+def _viability(found: Findings) -> RenderableType:
+    """The quotient with its components, or one line that says why there is none."""
+    from rich.console import Group
+    from rich.text import Text
+
+    from proofset.reporting.answers import headline, leading
+    from proofset.reporting.verdict import viability_view
+
+    lead = leading(found.viability)
+    if lead is not None and lead.quotient.value is None:
+        return Group(Text(headline(lead), style="yellow"), Text(""))
+    return Group(viability_view(found.viability), Text(""))
 
 
 def _arms(proof: Proof) -> RenderableType:

@@ -1,0 +1,1 @@
+"""How often the intervals of the measures hold the truth."""

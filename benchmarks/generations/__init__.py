@@ -1,0 +1,1 @@
+"""Generations of models on real text, and what collapses first."""
