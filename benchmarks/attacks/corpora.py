@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from proofset import artifacts
 from proofset.copies import groups, text_hash
 from proofset.measuring.blocks import hashes
-from proofset.measuring.ngrams import NGrams, words
+from proofset.measuring.lexicon import words
+from proofset.measuring.ngrams import NGrams
 from proofset.models.bert import BertEncoder, minilm
 
 Floats = NDArray[np.float32]

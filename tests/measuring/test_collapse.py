@@ -217,6 +217,8 @@ def test_more_rows_than_the_organic_half_are_cut_to_equal_size() -> None:
     assert "ranks at 400 and modes at 400 of 3,000 records" in large.notes[1]
     kept = collapse(reference, [SMALL.draw(300, rng)], constants=Constants(features=8, reservoir=250))
     assert kept.generations[0].rank.n == 250 and kept.generations[0].rare.n == 300
+    few = collapse(reference, [SMALL.draw(299, rng)], constants=LIGHT)
+    assert "intervals on 299 records are somewhat too narrow" in few.notes[1] and "narrow" not in kept.notes[-1]
 
 
 def test_modes_that_organic_records_never_hold_are_not_measured() -> None:

@@ -12,8 +12,9 @@ import pytest
 from numpy.typing import NDArray
 
 from proofset.artifacts import locate
+from proofset.measuring.lexicon import Vocabulary, words
 from proofset.measuring.lift import FEWEST, lift
-from proofset.measuring.ngrams import NGrams, Vocabulary, words
+from proofset.measuring.ngrams import NGrams
 from proofset.nouns.result import Better
 from proofset.nouns.viability import Component
 

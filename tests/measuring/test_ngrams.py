@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proofset.errors import InputError
-from proofset.measuring.ngrams import COLDEST, NGrams, Texts, Vocabulary, words
+from proofset.measuring.lexicon import Vocabulary
+from proofset.measuring.ngrams import COLDEST, NGrams, Texts
 
 TINY = [["a", "b", "a", "b"], ["a", "c"], ["b"], []]
 LETTERS = st.lists(st.lists(st.sampled_from("abcdef"), max_size=6), min_size=1, max_size=8)
@@ -41,13 +42,6 @@ class Counted:
 
     def loss(self, text: list[str]) -> float:
         return -sum(math.log(self.p(text[:at], word)) for at, word in enumerate([*text, ">"]))
-
-
-def test_words_are_folded_and_marks_stand_alone() -> None:
-    assert words("It's 3.5 °C, STRASSE/Straße!") == [
-        "it", "'", "s", "3", ".", "5", "°", "c", ",", "strasse", "/", "strasse", "!",
-    ]  # fmt: skip
-    assert words(" \n") == []
 
 
 def test_losses_are_those_counted_by_hand() -> None:
@@ -116,17 +110,6 @@ def test_a_vocabulary_of_its_own_flatters_the_model_that_knows_less() -> None:
     assert fair[0] > fair[1]
 
 
-def test_coded_texts_are_the_texts() -> None:
-    shared = Vocabulary.of(TINY)
-    coded = shared.code(TINY)
-    model = NGrams(2, vocabulary=shared).fit(coded)
-    assert len(shared) == model.vocabulary == 3
-    assert model.losses(coded)[0].tolist() == NGrams(2).fit(TINY).losses(TINY)[0].tolist()
-    again = coded.chosen(np.array([2, 0, 3, 0]))
-    expected = shared.code([TINY[2], TINY[0], TINY[3], TINY[0]])
-    assert again.tokens.tolist() == expected.tokens.tolist() and again.lengths.tolist() == expected.lengths.tolist()
-
-
 def test_a_model_that_learns_reads_the_same_texts_anew() -> None:
     shared = Vocabulary("abc")
     held, model = shared.code([["a", "b", "c"], ["c"]]), NGrams(2, vocabulary=shared).fit([["a"]])
@@ -186,6 +169,13 @@ def test_a_text_may_be_empty_as_often_as_one_was() -> None:
     texts = NGrams(1, 0.01).fit([[], [], ["a", "b"], ["c"]]).sample(9000, np.random.default_rng(0))
     # every token is an end with probability 4 / 7
     assert sum(not text for text in texts) / len(texts) == pytest.approx(4 / 7, abs=0.02)
+
+
+def test_the_unknown_is_never_drawn_however_often_it_was_counted() -> None:
+    model = NGrams(2, vocabulary=Vocabulary("ab")).fit([["x", "y", "b"], ["z", "b"]] * 50)
+    rng = np.random.default_rng(0)
+    said = Counter(word for text in model.sample(2000, rng) + model.sample([5] * 100, rng) for word in text)
+    assert said["b"] > 0.95 * said.total() and set(said) <= {"a", "b"}
 
 
 def test_drawn_text_has_the_entropy_of_its_source() -> None:

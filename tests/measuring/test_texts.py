@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from proofset.errors import InputError
 from proofset.measuring import texts
+from proofset.measuring.lexicon import Vocabulary
 from proofset.measuring.texts import UNITS, compression_ratio, describe, distinct, entropy, tail_exponent
 from proofset.nouns.result import Better, Measure
 
@@ -59,6 +60,24 @@ def test_distinct_trigrams_are_those_of_sets() -> None:
     grams = [tuple(text.split()[at : at + 3]) for text in said for at in range(18)]
     found = named(describe(said, said))["distinct-3"]
     assert value(found) == pytest.approx(len(set(grams)) / len(grams))
+
+
+def test_a_subsample_is_cut_at_the_very_token() -> None:
+    raw = ["a b c d", "a a", "e f g", "c d e a b"]
+    said = [text.split() for text in raw]
+    side = texts._Side.of(raw, said, 14, Vocabulary.of(said), np.random.default_rng(0))
+    shuffled = [text.decode().split() for text in side.raw]
+    for tokens in range(3, 14):
+        for order in ([3, 1, 0, 2], [0, 2, 1, 3]):
+            heard, kept = tokens, []
+            for at in order:
+                kept.append(shuffled[at][:heard])
+                heard -= len(kept[-1])
+            found = side.statistics(np.array(order), tokens, 10)
+            for n in (1, 2, 3):
+                grams = [tuple(text[at : at + n]) for text in kept for at in range(len(text) - n + 1)]
+                if grams:
+                    assert found[n - 1] == pytest.approx(len(set(grams)) / len(grams))
 
 
 def test_fewer_kinds_are_found_as_the_closed_form_says() -> None:

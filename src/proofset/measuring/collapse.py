@@ -33,6 +33,8 @@ from proofset.nouns.viability import Alarm, Collapse, Decay, Generation
 
 FEWEST = 20
 """Rows of a generation, at least."""
+FEW = 300
+"""Rows of a generation below which heavy tails make intervals too narrow: at 100, 90 % to 95 % of them covered."""
 FEWEST_ORGANIC = 100
 """Rows of the reference, at least: two halves."""
 RARE_SHARE = 0.3
@@ -310,12 +312,14 @@ def _notes(looks: Sequence[Look], organic: Organic) -> tuple[str, ...]:
         f"{organic.spread.n:,} others"
     ]
     for look in looks:
-        rows, n = look.compared
-        if min(rows, n) < look.generation.n:
-            sizes = f"ranks at {rows:,} and modes at {n:,} of {look.generation.n:,} records"
+        (rows, n), one = look.compared, look.generation
+        if min(rows, n) < one.n:
             said.append(
-                f"generation {look.generation.number}: {sizes}, for there are no more organic ones or none kept"
+                f"generation {one.number}: ranks at {rows:,} and modes at {n:,} of {one.n:,} records, "
+                "for no more organic ones are there or kept"
             )
+        if one.n < FEW:
+            said.append(f"generation {one.number}: intervals on {one.n:,} records are somewhat too narrow")
     return tuple(said)
 
 

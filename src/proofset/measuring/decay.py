@@ -33,6 +33,8 @@ FEWEST_STEPS = 5
 """Generations after the first from which a plateau is looked for."""
 WALKS = 199
 """Simulated walks that a pull is held against, and simulated loops behind a plateau's interval."""
+UNIT = "ratio to organic"
+TOO_FEW = "too few steps for an interval"
 SURE = 0.01
 """Share of walks without a pull that look as much like a plateau."""
 CORRECTIONS = 3
@@ -44,14 +46,8 @@ WEAKEST = 0.995
 def decay(of: str, levels: Sequence[float | None], plateau: Measure | None = None, *, slowing: bool = False) -> Decay:
     """Rate, half-life and plateau of one share over consecutive generations; ``levels`` with a gap give no rate."""
     found = rate(levels, slowing=slowing)
-    settled = plateau or Measure(name="plateau", value=None, unit="ratio to organic", note=NO_PLATEAU)
+    settled = plateau or _no_plateau("looked for in variance alone, whose loss without an anchor is known to be steady")
     return Decay(of=of, rate=found, half_life=half_life(found), plateau=settled)
-
-
-NO_PLATEAU = "looked for in variance alone, whose loss without an anchor is known to be steady"
-
-
-TOO_FEW = "too few steps for an interval"
 
 
 def rate(levels: Sequence[float | None], *, slowing: bool = False) -> Measure:
@@ -134,29 +130,33 @@ def plateau(retained: Doubles, weights: Doubles, error: float, seed: int) -> Mea
     direction, and takes off the bias of β in short series. The interval is that of repeated simulations of the fitted
     loop. With an anchor of share α, β is about 1 − α. When it lies: a plateau far off cannot be told from a slow decay.
     """
-    name, unit = "plateau", "ratio to organic"
     steps = len(retained) - 1
     weights = weights / weights.sum()
-    kept = (retained > 0).all(axis=0) & (np.abs(np.diff(retained, axis=0)) > 0).any(axis=0)
-    if steps < FEWEST_STEPS or not kept.any():
-        why = f"looked for from {FEWEST_STEPS + 1} generations on" if steps < FEWEST_STEPS else "a direction is lost"
-        return Measure(name=name, value=None, n=max(steps, 0), unit=unit, better=Better.HIGHER, note=why)
-    table, weights = retained[:, kept], weights[kept] / weights[kept].sum()
-    scale = 1 / (np.diff(table, axis=0) ** 2).mean(axis=0)
-    seen = _pull(table[None], scale)
+    if steps < FEWEST_STEPS:
+        return _no_plateau(f"looked for from {FEWEST_STEPS + 1} generations on", max(steps, 0))
+    moves = (np.diff(retained, axis=0) ** 2).mean(axis=0)
+    if not ((retained > 0).all() and (moves > 0).all()):
+        return _no_plateau("a direction is lost", steps)
+    scale = 1 / moves
+    seen = _pull(retained[None], scale)
+    free = float(seen.free[0])
     rng = np.random.default_rng([seed, 13])
-    shocks = _shocks(table, 0.0, seen.free[0])
-    walks = _pull(_simulated(table[0], 0.0, seen.free[0], shocks, steps, rng), scale).memory
+    walks = _pull(_simulated(retained[0], 0.0, free, _shocks(retained, 0.0, free), steps, rng), scale).memory
     if (np.sum(walks <= seen.memory[0]) + 1) / (WALKS + 1) > SURE:
-        why = "no plateau is shown: the directions walk as if nothing pulled them back"
-        return Measure(name=name, value=None, n=steps, unit=unit, better=Better.HIGHER, note=why)
-    value, low, high = _settled(table, weights, scale, seen, seed)
+        return _no_plateau("not shown: the directions walk as if nothing pulled them back", steps)
+    value, low, high = _settled(retained, weights, scale, seen, seed)
+    if value <= 0:
+        return _no_plateau("not above 0", steps)
     reach = quantile(0.975, max(steps - 2, 1)) / quantile(0.975)
     below, above = (math.hypot(reach * far, quantile(0.975) * error * value) for far in (value - low, high - value))
     return Measure(
-        name=name, value=value, low=max(value - below, 0.0), high=value + above, n=steps, unit=unit,
+        name="plateau", value=value, low=max(value - below, 0.0), high=value + above, n=steps, unit=UNIT,
         better=Better.HIGHER,
     )  # fmt: skip
+
+
+def _no_plateau(why: str, steps: int = 0) -> Measure:
+    return Measure(name="plateau", value=None, n=steps, unit=UNIT, better=Better.HIGHER, note=why)
 
 
 def _pull(tables: Doubles, scale: Doubles) -> _Pull:

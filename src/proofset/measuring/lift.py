@@ -23,7 +23,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from proofset.measuring.ngrams import Coded, Doubles, NGrams, Vocabulary, words
+from proofset.measuring.lexicon import Coded, Vocabulary, words
+from proofset.measuring.ngrams import Doubles, NGrams
 from proofset.nouns.result import Better, Measure
 from proofset.nouns.viability import Component
 from proofset.stats import percentile_interval

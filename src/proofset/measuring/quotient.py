@@ -31,6 +31,8 @@ NAMES = {
 }
 """Components by key, in the order in which they are told."""
 
+ROUNDS = 4
+"""Steps towards a bound whose error hangs on the bound."""
 NEAR = 3.0
 """Joint standard errors above the minimum within which a component may be it."""
 
@@ -70,16 +72,32 @@ class Estimate:
     def bound(self, p: float) -> float:
         """One-sided bound that is above the truth with probability ``p`` in (0, 1); ``p`` below ½ gives a lower one.
 
-        Where the error grows, it is Wilson's: the value from which the centre is ``t`` errors away, as they are there.
+        Where the error grows, each bound is the value from which the centre is as far away as chance leads, with the
+        error and the skewness of a squared distance *there*: Wilson's interval with the skewness of Cornish and Fisher.
         """
         t = quantile(p, self.dof)
-        at = self.centre + t * self.error
-        if self.growth and (t < 0 or at < 0):
-            g = t * t * self.growth
-            root = math.sqrt(max(g * g / 4 - g * self.centre + (t * self.error) ** 2, 0.0))
-            grown = self.centre - g / 2 + math.copysign(root, t)
-            at = grown if t > 0 else min(at, grown)
-        return self.onto(at)
+        if not self.growth:
+            return self.onto(self.centre + t * self.error)
+        distance = max(-self.centre, 0.0)
+        for _ in range(ROUNDS):
+            steps = t + self._skewness(max(distance, 0.0)) * (t * t - 1) / 6
+            distance = self._away(steps)
+        return self.onto(-distance)
+
+    def _skewness(self, distance: float) -> float:
+        """Of a squared distance that is truly ``distance``: that of a noncentral χ² of the same variance."""
+        variance = self.error**2 + self.growth * distance
+        third = self.growth * (self.error**2 + 1.5 * self.growth * distance)
+        return min(third / variance**1.5, 1.0) if variance > 0 else 0.0
+
+    def _away(self, steps: float) -> float:
+        """The squared distance from which the one seen is ``steps`` errors away; they do not grow below 0."""
+        seen, plain = -self.centre, -self.centre - steps * self.error
+        if steps > 0 and plain <= 0:
+            return plain
+        g = steps * steps * self.growth
+        root = math.sqrt(max(g * g / 4 + g * seen + (steps * self.error) ** 2, 0.0))
+        return seen + g / 2 - root if steps > 0 else max(plain, seen + g / 2 + root)
 
     def measure(self) -> Measure:
         """Value and 95 % interval, none of them below 0: a ratio below 0 is chance."""

@@ -18,7 +18,8 @@ import numpy as np
 from proofset.errors import InputError
 from proofset.measuring.findings import Finding, Outcome, curve
 from proofset.measuring.gaussian_loops import GENERATION
-from proofset.measuring.ngrams import END, NGrams, Vocabulary, words
+from proofset.measuring.lexicon import END, Vocabulary, words
+from proofset.measuring.ngrams import NGrams
 from proofset.measuring.token_loops import tail_scale
 
 Policy = Literal["replace", "accumulate", "anchored", "verified"]

@@ -20,7 +20,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from proofset.errors import InputError
-from proofset.measuring.ngrams import FIRST_WORD, Doubles, Numbers, Vocabulary, words
+from proofset.measuring.lexicon import FIRST_WORD, Numbers, Vocabulary, words
+from proofset.measuring.ngrams import Doubles
 from proofset.nouns.result import Better, Measure
 
 DRAWS = 60
