@@ -27,10 +27,10 @@ LIGHT = Constants(features=8)
 class World:
     """A mixture with very unequal modes and tails heavier than normal, a stand-in for embeddings of text."""
 
-    def __init__(self, d: int, modes: int, *, flat: float, tail: float, wide: float) -> None:
+    def __init__(self, d: int, modes: int, *, flat: float, fall: float, wide: float) -> None:
         rng = np.random.default_rng(5)
-        self._d, self._tail = d, tail
-        self._shares = np.arange(1, modes + 1) ** -1.1
+        self._d = d
+        self._shares = np.arange(1, modes + 1) ** -fall
         self._centres = rng.normal(size=(modes, d))
         self._widths = wide * (0.5 + 0.3 * rng.random(modes))
         self._scales = np.arange(1, d + 1) ** -flat
@@ -39,14 +39,14 @@ class World:
         """Records of all modes but the rarest ``without``."""
         kept = len(self._shares) - without
         mode = rng.choice(kept, n, p=self._shares[:kept] / self._shares[:kept].sum())
-        heavy = np.sqrt((self._tail - 2) / rng.chisquare(self._tail, size=(n, 1)))
+        heavy = np.sqrt(6 / rng.chisquare(8, size=(n, 1)))
         noise = rng.normal(size=(n, self._d)) * heavy * self._widths[mode][:, None]
         return np.asarray((self._centres[mode] + noise) * self._scales, dtype=np.float32)
 
 
-SMALL = World(24, 60, flat=0.5, tail=8, wide=1.0)
-TEXT = World(128, 400, flat=0.2, tail=8, wide=1.2)
-"""Participation ratio about 40, as embeddings of news have it."""
+SMALL = World(24, 60, flat=0.5, fall=1.1, wide=1.0)
+TEXT = World(128, 400, flat=0.35, fall=0.5, wide=1.2)
+"""Participation ratio about 45, and 300 records hold 0.4 of the rare ones of 200 modes, as embeddings of news do."""
 
 
 def again(rows: Floats, rng: np.random.Generator) -> Floats:
@@ -299,7 +299,7 @@ def _d_01(runs: int, generations: int) -> None:
         assert len(found.generations[0].retention) == 64
         traces.append(rate(found, "variance"))
         logs.append(rate(found, "mean log direction"))
-    for values, theory in ((traces, knobs.sampling_rate(300, 40)), (logs, 2 / 300)):
+    for values, theory in ((traces, knobs.sampling_rate(300, 45)), (logs, 2 / 300)):
         error = np.std(values, ddof=1) / math.sqrt(runs)
         assert abs(np.mean(values) - theory) < 3 * error
 
@@ -354,7 +354,7 @@ def _d_08(runs: int, generations: int) -> int:
 
 
 def test_d_08_tails_and_rank_raise_the_alarm_before_variance() -> None:
-    assert _d_08(4, 5) >= 3
+    assert _d_08(3, 5) == 3
 
 
 @pytest.mark.slow

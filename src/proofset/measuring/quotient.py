@@ -51,6 +51,8 @@ class Estimate:
     """Standard error of ``centre``; with ``growth``, what it would be if the true value were 0."""
     growth: float = 0.0
     """How fast the squared error grows as the true value falls below 0: that of a squared distance, negated."""
+    third: float = 0.0
+    """Third cumulant of ``-centre`` if the true value were 0; with ``growth``."""
     dof: float = math.inf
     """Degrees of freedom of the error; infinite for a normal one."""
     onto: Callable[[float], float] = _same
@@ -85,9 +87,9 @@ class Estimate:
         return self.onto(-distance)
 
     def _skewness(self, distance: float) -> float:
-        """Of a squared distance that is truly ``distance``: that of a noncentral χ² of the same variance."""
+        """Of what is seen of a squared distance that is truly ``distance``: it grows as that of a noncentral χ²."""
         variance = self.error**2 + self.growth * distance
-        third = self.growth * (self.error**2 + 1.5 * self.growth * distance)
+        third = self.third + 1.5 * self.growth**2 * distance
         return min(third / variance**1.5, 1.0) if variance > 0 else 0.0
 
     def _away(self, steps: float) -> float:
