@@ -4,9 +4,9 @@ Vectors are drawn from a mixture of 300 modes of very different weight in 384 di
 them block by block; the peers load them whole, as they must. Each measurement is a process of its own; what it took is
 what the kernel counted, the loading of libraries included. Ours and the peers' take turns.
 
-Sizes: every kind has n records, but for n = 1,000,000, where train, reference and control have 500,000. All but the two
-largest jobs are medians of five. The quick form stops at 20,000 records and one repetition, and leaves out the peers'
-slow sizes.
+Sizes: every kind has n records, but for n = 1,000,000, where train, reference and control have 500,000. Beside peers
+everything runs on one thread of linear algebra, the largest sizes on all. Medians of five (three beside peers at
+20,000, one of the two largest jobs). The quick form stops at 20,000 records and one repetition, without peers there.
 """
 
 from __future__ import annotations
@@ -61,14 +61,19 @@ def world(folder: Path, n: int, generations: int = 0) -> Path:
     return home
 
 
-def measure(what: str, home: Path, n: int, python: str = sys.executable) -> dict[str, Any]:
-    """One child process."""
+def measure(what: str, home: Path, n: int, python: str = sys.executable, threads: int = 0) -> dict[str, Any]:
+    """One child process; ``threads`` of linear algebra, 0 for as many as it takes by itself."""
     command = [python, "-W", "ignore", str(HERE / "child.py"), what, str(home), str(n)]
-    ran = subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ | {"PYTHONWARNINGS": ""})
+    ran = subprocess.run(command, capture_output=True, text=True, check=False, env=_environment(threads))
     if ran.returncode:
         return {"failed": ran.stderr.strip().splitlines()[-1:] or [f"exit {ran.returncode}"]}
     found: dict[str, Any] = json.loads(ran.stdout.strip().splitlines()[-1])
     return found
+
+
+def _environment(threads: int) -> dict[str, str]:
+    limits = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"), str(threads)) if threads else {}
+    return os.environ | {"PYTHONWARNINGS": ""} | limits
 
 
 def peers_python() -> str:
@@ -98,9 +103,9 @@ def side_by_side(folder: Path, n: int, repeats: int) -> dict[str, Any]:
     home, python = world(folder, n), peers_python()
     runs: dict[str, list[dict[str, Any]]] = {"svq": [], **{peer: [] for peer in PEERS}}
     for _ in range(repeats):
-        runs["svq"].append(measure("svq", home, n))
+        runs["svq"].append(measure("svq", home, n, threads=1))
         for peer in PEERS:
-            runs[peer].append(measure(peer, home, n, python))
+            runs[peer].append(measure(peer, home, n, python, threads=1))
     found: dict[str, Any] = {name: told(each) for name, each in runs.items()}
     for peer in PEERS:
         if "cpu_s" in found[peer]:
@@ -124,7 +129,7 @@ def main() -> None:
             found["20000"] = {"svq": told([measure("svq", home, 20_000)])}
         else:
             (folder / "twenty").mkdir()
-            found["20000"] = side_by_side(folder / "twenty", 20_000, 5)
+            found["20000"] = side_by_side(folder / "twenty", 20_000, 3)
             home = world(folder, 100_000, generations=10)
             found["100000"] = {
                 "svq": told([measure("svq", home, 100_000) for _ in range(5)]),

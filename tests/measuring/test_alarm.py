@@ -112,6 +112,7 @@ def test_d_06_sampling_loses_alike_in_every_direction_and_a_narrowed_direction_i
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("generations", [3, 10, 30])
 def test_d_06_in_full(generations: int) -> None:
     rng = np.random.default_rng([6, generations])

@@ -21,7 +21,7 @@ from proofset.nouns.result import Measure
 from proofset.nouns.viability import Collapse
 
 Floats = NDArray[np.float32]
-LIGHT = Constants(features=8)
+USUAL = Constants()
 
 
 class World:
@@ -76,7 +76,7 @@ def rate(found: Collapse, of: str) -> float:
 def collapsed() -> Collapse:
     rng = np.random.default_rng(0)
     path = resampled(SMALL, 300, 12, rng)
-    return collapse(SMALL.draw(2_000, rng), path, encoder="toy", constants=LIGHT)
+    return collapse(SMALL.draw(2_000, rng), path, encoder="toy", constants=USUAL)
 
 
 def test_samples_of_samples_collapse_and_the_tail_leads(collapsed: Collapse) -> None:
@@ -112,7 +112,7 @@ def test_the_protocol_and_what_was_compared_are_named(collapsed: Collapse) -> No
 
 def test_organic_text_in_every_generation_does_not_collapse() -> None:
     rng = np.random.default_rng(1)
-    found = collapse(SMALL.draw(2_000, rng), [SMALL.draw(400, rng) for _ in range(8)], constants=LIGHT)
+    found = collapse(SMALL.draw(2_000, rng), [SMALL.draw(400, rng) for _ in range(8)], constants=USUAL)
     assert not found.collapsing and found.signature == ""
     assert all(one.raised is None for one in found.alarms)
     assert all(one.loss.low == 0 for one in found.generations)
@@ -126,7 +126,7 @@ def test_a_narrowing_decoder_is_told_from_sampling_and_its_factor_is_found() -> 
     for _ in range(8):
         centre = path[-1].mean(axis=0)
         path.append(((again(path[-1], rng) - centre) * math.sqrt(0.9) + centre).astype(np.float32))
-    found = collapse(SMALL.draw(2_000, rng), path, constants=LIGHT)
+    found = collapse(SMALL.draw(2_000, rng), path, constants=USUAL)
     assert found.collapsing and found.signature == "decoder"
     assert rate(found, "variance") == pytest.approx(-math.log(0.9), abs=0.02)
     assert said(found.generations[-1].variance) == pytest.approx(0.9**8, abs=0.05)
@@ -135,7 +135,7 @@ def test_a_narrowing_decoder_is_told_from_sampling_and_its_factor_is_found() -> 
 
 def test_dropped_modes_lead_though_variance_hardly_moves() -> None:
     rng = np.random.default_rng(3)
-    found = collapse(SMALL.draw(3_000, rng), [SMALL.draw(1_500, rng, without=25)], constants=LIGHT, first=1)
+    found = collapse(SMALL.draw(3_000, rng), [SMALL.draw(1_500, rng, without=25)], constants=USUAL, first=1)
     only = found.generations[0]
     assert only.number == 1 and only.leads == "rare modes"
     assert said(only.rare) < 0.7 and said(only.variance) > 0.9
@@ -150,13 +150,13 @@ def test_an_anchored_loop_is_projected_to_its_plateau() -> None:
         centre = path[-1].mean(axis=0)
         drawn = path[-1][rng.integers(0, 500, 400)]
         path.append(np.vstack([anchors, (drawn - centre) * math.sqrt(0.85) + centre]).astype(np.float32))
-    found = collapse(SMALL.draw(3_000, rng), path, constants=LIGHT, horizon=50)
+    found = collapse(SMALL.draw(3_000, rng), path, constants=USUAL, horizon=50)
     plateau = found.decays[0].plateau
     assert said(plateau) == pytest.approx(knobs.biased_plateau(0.2, 0.85), abs=0.12)
     assert plateau.low is not None and plateau.high is not None and plateau.low < said(plateau) < plateau.high
     assert all(one.plateau.value is None and one.plateau.note for one in found.decays[1:])
     kept = said(found.generations[-1].variance)
-    alone = collapse(SMALL.draw(3_000, rng), path[:1], constants=LIGHT)
+    alone = collapse(SMALL.draw(3_000, rng), path[:1], constants=USUAL)
     assert alone.decays[0].plateau.value is None
     assert said(found.projected) < 1 and kept > 0.3
 
@@ -165,7 +165,7 @@ def test_one_row_over_and_over_is_full_collapse() -> None:
     rng = np.random.default_rng(5)
     reference = SMALL.draw(1_000, rng)
     flat = np.tile(reference[:1], (50, 1))
-    found = collapse(reference, [SMALL.draw(200, rng), flat], constants=LIGHT)
+    found = collapse(reference, [SMALL.draw(200, rng), flat], constants=USUAL)
     last = found.generations[-1]
     assert said(last.loss) == last.loss.low == last.loss.high == 1
     assert said(last.variance) == 0 and said(last.rank) == 0 and said(last.vendi) < 0.5
@@ -179,19 +179,19 @@ def test_one_row_over_and_over_is_full_collapse() -> None:
 def test_same_input_same_result_and_the_seed_decides() -> None:
     rng = np.random.default_rng(6)
     reference, path = SMALL.draw(600, rng), resampled(SMALL, 150, 6, rng)
-    once = collapse(reference, path, constants=LIGHT)
-    assert once == collapse(reference, path, constants=LIGHT)
-    assert once != collapse(reference, path, constants=Constants(features=8, seed=1))
+    once = collapse(reference, path, constants=USUAL)
+    assert once == collapse(reference, path, constants=USUAL)
+    assert once != collapse(reference, path, constants=Constants(seed=1))
 
 
 def test_neither_order_nor_storage_matters(tmp_path: Path) -> None:
     rng = np.random.default_rng(7)
     reference, made = SMALL.draw(700, rng), SMALL.draw(300, rng)
-    plain = collapse(reference, [made], constants=LIGHT).generations[0]
-    moved = collapse(rng.permutation(reference), [rng.permutation(made)], constants=LIGHT).generations[0]
+    plain = collapse(reference, [made], constants=USUAL).generations[0]
+    moved = collapse(rng.permutation(reference), [rng.permutation(made)], constants=USUAL).generations[0]
     np.save(tmp_path / "r.npy", reference)
     np.save(tmp_path / "g.npy", made)
-    stored = collapse(NpyFile(tmp_path / "r.npy"), [NpyFile(tmp_path / "g.npy")], constants=LIGHT).generations[0]
+    stored = collapse(NpyFile(tmp_path / "r.npy"), [NpyFile(tmp_path / "g.npy")], constants=USUAL).generations[0]
     assert stored == plain
     assert moved.retention == pytest.approx(plain.retention, rel=1e-6)
     for one, other in ((moved.rank, plain.rank), (moved.rare, plain.rare), (moved.loss, plain.loss)):
@@ -210,21 +210,21 @@ def test_halves_share_no_row_and_leave_none_out() -> None:
 def test_more_rows_than_the_organic_half_are_cut_to_equal_size() -> None:
     rng = np.random.default_rng(8)
     reference = SMALL.draw(800, rng)
-    large = collapse(reference, [SMALL.draw(3_000, rng)], constants=LIGHT)
+    large = collapse(reference, [SMALL.draw(3_000, rng)], constants=USUAL)
     only = large.generations[0]
     assert only.n == only.variance.n == 3_000 and only.rank.n == only.rare.n == 400
     assert said(only.rank) == pytest.approx(1, abs=0.12) and said(only.loss) < 0.25
     assert "ranks at 400 and modes at 400 of 3,000 records" in large.notes[1]
-    kept = collapse(reference, [SMALL.draw(300, rng)], constants=Constants(features=8, reservoir=250))
+    kept = collapse(reference, [SMALL.draw(300, rng)], constants=Constants(reservoir=250))
     assert kept.generations[0].rank.n == 250 and kept.generations[0].rare.n == 300
-    few = collapse(reference, [SMALL.draw(299, rng)], constants=LIGHT)
+    few = collapse(reference, [SMALL.draw(299, rng)], constants=USUAL)
     assert "intervals on 299 records are somewhat too narrow" in few.notes[1] and "narrow" not in kept.notes[-1]
 
 
 def test_modes_that_organic_records_never_hold_are_not_measured() -> None:
     rng = np.random.default_rng(9)
     reference = SMALL.draw(2_000, rng)
-    organic = Organic.of(reference, "", LIGHT)
+    organic = Organic.of(reference, "", USUAL)
     organic.spread.modes[organic.rare] = 0
     look = organic.look(0, SMALL.draw(100, rng))
     assert look.generation.rare.value is None and "no rare mode" in look.generation.rare.note
@@ -266,24 +266,24 @@ def _zero(rows: Floats) -> Floats:
 def test_a_generation_that_cannot_be_measured_is_named(bad: Callable[[Floats], Floats], message: str) -> None:
     reference = SMALL.draw(200, np.random.default_rng(11))
     with pytest.raises(InputError, match=message):
-        collapse(reference, _with(bad), constants=LIGHT, first=3)
+        collapse(reference, _with(bad), constants=USUAL, first=3)
 
 
 def test_a_bad_reference_is_refused() -> None:
     rng = np.random.default_rng(12)
     with pytest.raises(InputError, match="reference: 99 rows, at least 100"):
-        collapse(SMALL.draw(99, rng), [SMALL.draw(60, rng)], constants=LIGHT)
+        collapse(SMALL.draw(99, rng), [SMALL.draw(60, rng)], constants=USUAL)
     with pytest.raises(InputError, match="reference: 1 of 200"):
-        collapse(_nan(SMALL.draw(200, rng)), [SMALL.draw(60, rng)], constants=LIGHT)
+        collapse(_nan(SMALL.draw(200, rng)), [SMALL.draw(60, rng)], constants=USUAL)
     with pytest.raises(InputError, match="no generations"):
-        collapse(SMALL.draw(200, rng), [], constants=LIGHT)
+        collapse(SMALL.draw(200, rng), [], constants=USUAL)
 
 
 @pytest.mark.parametrize("question", [{"horizon": 0}, {"tolerance": 0.0}, {"tolerance": 1.0}, {"first": -1}])
 def test_a_question_without_an_answer_is_refused(question: dict[str, float]) -> None:
     rng = np.random.default_rng(13)
     with pytest.raises(InputError):
-        collapse(SMALL.draw(200, rng), [SMALL.draw(60, rng)], constants=LIGHT, **question)  # type: ignore[arg-type]
+        collapse(SMALL.draw(200, rng), [SMALL.draw(60, rng)], constants=USUAL, **question)  # type: ignore[arg-type]
 
 
 # --- acceptance ----------------------------------------------------------------------------------------------------
@@ -292,7 +292,7 @@ def test_a_question_without_an_answer_is_refused(question: dict[str, float]) -> 
 def _d_01(runs: int, generations: int) -> None:
     """C-17: rates of trace and mean log direction of resampled vectors, M = 300."""
     traces, logs = [], []
-    constants = Constants(features=8, energy=1.0, modes=20)
+    constants = Constants(energy=1.0, modes=20)
     for run in range(runs):
         rng = np.random.default_rng([21, run])
         found = collapse(TEXT.draw(2_000, rng), resampled(TEXT, 300, generations, rng), constants=constants)
@@ -309,6 +309,7 @@ def test_d_01_resampled_vectors_lose_variance_at_the_rates_of_theory() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_d_01_in_full() -> None:
     _d_01(16, 30)
 
@@ -319,7 +320,7 @@ def _d_03(runs: int, generations: int, n: int) -> tuple[float, int]:
     alarms = 0
     for run in range(runs):
         rng = np.random.default_rng([23, run])
-        organic = Organic.of(SMALL.draw(2_000, rng), "", LIGHT)
+        organic = Organic.of(SMALL.draw(2_000, rng), "", USUAL)
         looks = [organic.look(number, SMALL.draw(n, rng)) for number in range(generations)]
         losses += [said(look.generation.loss) for look in looks]
         alarms += any(chart(of, [look.scores[of] for look in looks], 0).raised is not None for of in RESPECTS)
@@ -342,7 +343,7 @@ def test_d_03_in_full() -> None:
 def _d_08(runs: int, generations: int) -> int:
     """Loops of samples in which rank or rare modes raise an alarm before variance does."""
     before = 0
-    constants = Constants(features=8, modes=200)
+    constants = Constants(modes=200)
     for run in range(runs):
         rng = np.random.default_rng([28, run])
         organic = Organic.of(TEXT.draw(4_000, rng), "", constants)
@@ -406,7 +407,7 @@ def _covered(n: int, generation: int, runs: int) -> dict[str, float]:
     hits: dict[str, list[bool]] = {}
     for run in range(runs):
         rng = np.random.default_rng([31, n, generation, run])
-        organic = Organic.of(SMALL.draw(2_000, rng), "", LIGHT)
+        organic = Organic.of(SMALL.draw(2_000, rng), "", USUAL)
         path = resampled(SMALL, n, generation, rng)
         seen = organic.look(generation, path[-1]).generation
         source = path[-2] if generation else truth.big
@@ -418,9 +419,9 @@ def _covered(n: int, generation: int, runs: int) -> dict[str, float]:
 
 
 def test_intervals_cover_in_a_loop_of_samples() -> None:
-    for name, share in _covered(300, 3, 12).items():
-        # 9 of 12 or fewer happen once in 500
-        assert share > 9 / 12, name
+    for name, share in _covered(300, 3, 25).items():
+        # 20 of 25 or fewer happen once in 140
+        assert share > 20 / 25, name
 
 
 @pytest.mark.slow

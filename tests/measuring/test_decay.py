@@ -165,12 +165,14 @@ def test_d_05_the_plateau_of_an_anchored_loop_is_found() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize(("share", "factor"), [(0.3, 1.0), (0.2, 1.0), (0.1, 0.9)])
 def test_d_05_in_full(share: float, factor: float) -> None:
     _d_05(60, share, factor)
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize(
     ("share", "n", "factor", "generations"),
     [(0.3, 300, 1.0, 20), (0.3, 300, 1.0, 40), (0.1, 1_000, 0.9, 20), (0.3, 300, 0.8, 10), (0.1, 1_000, 0.9, 40)],
@@ -202,6 +204,7 @@ def test_a_loop_without_an_anchor_has_no_plateau() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("generations", [8, 20, 40])
 @pytest.mark.parametrize("factor", [1.0, 0.9])
 def test_hardly_any_loop_without_an_anchor_has_a_plateau(generations: int, factor: float) -> None:

@@ -163,21 +163,21 @@ def test_intervals_cover_organic_and_shrunk_records() -> None:
     frame = framed(WORLD.sample(2_000, np.random.default_rng(10)))
     for k, closeness in ((1.0, 0.0), (0.85, 0.03)):
         found = []
-        for seed in range(40):
+        for seed in range(25):
             rng = np.random.default_rng([seed, 11])
             ours, theirs = (Sketch.of(scaled(WORLD.sample(600, rng), by), frame) for by in (k, 1.0))
             found.append((dispersion(ours, theirs), match(ours, theirs, 15).estimate))
         for i, truth in enumerate((k, None)):
             values = np.array([pair[i].value for pair in found])
             held = 1.0 if k == 1.0 else truth or float(values.mean())
-            assert sum(inside(pair[i], held) for pair in found) >= 35
+            assert sum(inside(pair[i], held) for pair in found) >= 21
             assert abs(values.mean() - held) <= closeness + 0.02
 
 
 def test_the_error_of_match_is_that_of_chance_and_a_jackknife_is_root_two_too_wide() -> None:
     frame = framed(gaussian(2_000, np.random.default_rng(12)))
     values, said, jackknifed = [], [], []
-    for seed in range(50):
+    for seed in range(30):
         rng = np.random.default_rng([seed, 13])
         ours, theirs = (Sketch.of(gaussian(1_000, rng), frame) for _ in range(2))
         found = match(ours, theirs, 25)
@@ -185,7 +185,7 @@ def test_the_error_of_match_is_that_of_chance_and_a_jackknife_is_root_two_too_wi
         said.append(found.estimate.error)
         jackknifed.append(jackknife(ours, theirs))
     real = np.std(values, ddof=1)
-    assert 0.8 < np.mean(said) / real < 1.25
+    assert 0.7 < np.mean(said) / real < 1.4
     assert 1.25 < np.sqrt(np.mean(jackknifed)) / np.sqrt(np.mean(np.square(said))) < 1.6
 
 

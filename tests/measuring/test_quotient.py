@@ -80,7 +80,10 @@ def test_bounds_of_a_squared_distance_hold_as_often_as_they_say(dimensions: int,
     means = np.sqrt(distance / dimensions) + rng.normal(size=(4_000, dimensions))
     seen = (means**2).sum(axis=1) - dimensions
     # of |m|² with unit noise in each direction: variance 2 ν + 4 θ
-    taken = [Estimate(key="M", centre=-float(q), error=math.sqrt(2 * dimensions), growth=4.0) for q in seen]
+    taken = [
+        Estimate(key="M", centre=-float(q), error=math.sqrt(2 * dimensions), growth=4.0, third=8.0 * dimensions)
+        for q in seen
+    ]
     for p, near in ((0.025, 0.012), (0.2, 0.02), (0.8, 0.02), (0.975, 0.012), (0.997, 0.003)):
         held = np.mean([one.bound(p) >= -distance for one in taken])
         assert abs(held - p) < near
@@ -88,8 +91,9 @@ def test_bounds_of_a_squared_distance_hold_as_often_as_they_say(dimensions: int,
 
 def test_bounds_rise_with_the_estimate_and_do_not_jump() -> None:
     for p in (0.025, 0.3, 0.6, 0.975, 0.997):
-        ends = [Estimate(key="M", centre=c / 1000, error=0.1, growth=0.2).bound(p) for c in range(-1000, 300)]
-        assert min(np.diff(ends)) > 0 and max(np.diff(ends)) < 0.05
+        found = [Estimate(key="M", centre=c / 100, error=4.0, growth=4.0, third=64.0) for c in range(-10_000, 1_000, 7)]
+        ends = [one.bound(p) for one in found]
+        assert min(np.diff(ends)) > 0 and max(np.diff(ends)) < 0.5
 
 
 def test_nothing_is_below_zero() -> None:

@@ -31,7 +31,7 @@ Counts = NDArray[np.int64]
 
 FEWEST_STEPS = 5
 """Generations after the first from which a plateau is looked for."""
-WALKS = 199
+WALKS = 499
 """Simulated walks that a pull is held against, and simulated loops behind a plateau's interval."""
 UNIT = "ratio to organic"
 TOO_FEW = "too few steps for an interval"

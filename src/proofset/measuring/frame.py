@@ -38,7 +38,7 @@ PAIRED_ROWS = 2_000
 """Rows whose pairwise distances give the median."""
 CLUSTERED_ROWS = 100_000
 """Rows of T that modes are found on, at most."""
-SMALL = 20_000
+SMALL = 5_000
 """Rows up to which k-means starts several times."""
 ROUNDS = 30
 """Rounds of k-means, at most."""

@@ -22,7 +22,7 @@ from proofset.measuring.blocks import Doubles, Floats
 from proofset.measuring.neighbours import radii, within
 from proofset.measuring.quotient import Estimate, Missing, Taken, least_error, of_every
 
-MOST_BATCHES = 50
+MOST_BATCHES = 25
 FEWEST_BATCHES = 4
 SMALLEST_BATCH = 50
 

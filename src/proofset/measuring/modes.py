@@ -10,6 +10,10 @@ measured). So each mode is drawn around its organic mass while its counts can be
 around its own counts as far as they cannot.
 
 When it lies: clusters are the encoder's, not topics. Modes are about 1 % of the mass each; what is rarer is not seen.
+Chance losses are those of modes that are whole. Where many modes are *near* half of their mass, as in a shrunk corpus,
+chance takes more from them than from the control: with 15 records a mode, R was 0.63 instead of 0.82, with 100, right.
+And what k-means took for modes matters then: from one training set to another, R moved by 0.07, which is not in its
+error, for that is the error of the counts, given the modes.
 """
 
 from __future__ import annotations

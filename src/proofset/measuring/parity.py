@@ -102,12 +102,12 @@ def match(synthetic: Sketch, reference: Sketch, scale: int) -> Match:
     noise = (1 - m_S @ m_S) / (synthetic.n - 1) + (1 - m_H @ m_H) / (reference.n - 1)
     delta = m_S - m_H
     ratio = float((delta @ delta - noise) / variance)
-    error, linear = _match_errors(synthetic, reference, delta, delta - ratio * m_H)
-    growth = 4 * linear / max(float(delta @ delta), float(noise) / 2)
+    chance = _chance(synthetic, reference, delta, delta - ratio * m_H)
+    growth = 4 * chance.linear / max(float(delta @ delta), float(noise) / 2)
     worth = _worth(-ratio, scale=scale)
     estimate = Estimate(
-        key="M", centre=-ratio, error=error / float(variance), growth=growth / float(variance),
-        onto=partial(_worth, scale=scale), n=min(synthetic.n, reference.n),
+        key="M", centre=-ratio, error=chance.error / float(variance), growth=growth / float(variance),
+        third=chance.third / float(variance) ** 3, onto=partial(_worth, scale=scale), n=min(synthetic.n, reference.n),
         words=f"{scale} of these records tell as much about organic text as {scale * worth:.0f} fresh organic ones.",
     )  # fmt: skip
     return Match(estimate=estimate, ratio=ratio, saturation=1 / ratio if estimate.bound(0.975) < 1 else None)
@@ -117,14 +117,29 @@ def _worth(x: float, *, scale: int) -> float:
     return 1 / max(1 - scale * x, 0.5)
 
 
-def _match_errors(synthetic: Sketch, reference: Sketch, along_S: Doubles, along_H: Doubles) -> tuple[float, float]:
-    """Error of b² where it is 0, and a quarter of what is linear in its variance; ``along`` are half its gradients."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Chance:
+    """What chance does to b²."""
+
+    error: float
+    """Standard error if it is 0."""
+    third: float
+    """Third cumulant if it is 0."""
+    linear: float
+    """A quarter of the part of its variance that grows with it."""
+
+
+def _chance(synthetic: Sketch, reference: Sketch, along_S: Doubles, along_H: Doubles) -> _Chance:
+    """From the covariance C of the noise of ``m_S − m_H``; ``along (D,)`` are half the gradients of b² − (b²/V) V."""
     ours, theirs = _features(synthetic), _features(reference)
     a, b = (rows.T @ rows / np.float32(len(rows)) for rows in (ours, theirs))
-    trace = _square(ours, a) / synthetic.n**2 + _square(theirs, b) / reference.n**2
-    trace += 2 * float((a * b).sum()) / (synthetic.n * reference.n)
+    square = _square(ours, a) / synthetic.n**2 + _square(theirs, b) / reference.n**2
+    square += 2 * float((a * b).sum()) / (synthetic.n * reference.n)
+    # in units of one record's noise: float32 would lose a cube of what is left at a million records
+    noise = a * np.float32(reference.n / synthetic.n) + b
+    cube = float(((noise @ noise) * noise).sum(dtype=np.float64)) / reference.n**3
     linear = float(np.var(ours @ along_S, ddof=1)) / synthetic.n + float(np.var(theirs @ along_H, ddof=1)) / reference.n
-    return math.sqrt(2 * max(trace, 0.0)), linear
+    return _Chance(error=math.sqrt(2 * max(square, 0.0)), third=8 * cube, linear=linear)
 
 
 def _features(sketch: Sketch) -> Floats:
