@@ -312,16 +312,17 @@ def _notes(looks: Sequence[Look], organic: Organic) -> tuple[str, ...]:
         f"directions and modes come from {organic.spread.n:,} organic records or one fewer, the comparison from "
         f"{organic.spread.n:,} others"
     ]
+    about: dict[str, list[str]] = {}
     for look in looks:
         (rows, n), one = look.compared, look.generation
         if min(rows, n) < one.n:
-            said.append(
-                f"generation {one.number}: ranks at {rows:,} and modes at {n:,} of {one.n:,} records, "
-                "for no more organic ones are there or kept"
+            sizes = (
+                f"ranks at {rows:,} and modes at {n:,} of {one.n:,} records, as many as organic ones are there or kept"
             )
+            about.setdefault(sizes, []).append(str(one.number))
         if one.n < FEW:
-            said.append(f"generation {one.number}: intervals on {one.n:,} records are somewhat too narrow")
-    return tuple(said)
+            about.setdefault(f"intervals on {one.n:,} records are somewhat too narrow", []).append(str(one.number))
+    return (*said, *(f"generation {', '.join(numbers)}: {what}" for what, numbers in about.items()))
 
 
 # --- input ---------------------------------------------------------------------------------------------------------

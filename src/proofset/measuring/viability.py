@@ -46,8 +46,10 @@ FEWEST_CROSSED = 1_500
 """Records of each kind below which nothing is crossed."""
 SCALES = 40
 """Records for each one of n0: with fewer, chance alone moves M."""
-QUERIES = 4_000
-"""Synthetic records that are asked for their nearest rows, at most; of control records half as many."""
+QUERIES = 2_500
+"""Synthetic records that are asked for their nearest rows of large corpora; of control records half as many."""
+DISTANCES = 50_000_000
+"""Distances to train that may be taken before queries are that few: up to 5,000 rows, all records can be asked."""
 ALL_ROWS = 50_000
 """Synthetic records up to which repetitions are looked for among all of them; above, in bands."""
 HONEST = 0.001
@@ -191,7 +193,7 @@ def _answers(corpora: Mapping[str, _Corpus], frame: Frame) -> _Answers:
 
 def _copied(corpora: Mapping[str, _Corpus], constants: Constants) -> tuple[Taken, Taken]:
     """A1 and A2: how near are synthetic and control records to train and reference?"""
-    count = min(QUERIES, constants.reservoir)
+    count = _queries(corpora["train"].n, constants)
     organic = [(corpora[name].vectors, corpora[name].groups(constants.groups)) for name in ("train", "reference")]
     to_train, to_reference, *fresh = (
         nearest(queries, vectors, groups=groups, n_groups=constants.groups)
@@ -205,10 +207,15 @@ def _copied(corpora: Mapping[str, _Corpus], constants: Constants) -> tuple[Taken
     return authenticity(to_train, to_reference, *sizes), novelty(ours, theirs)
 
 
+def _queries(n: int, constants: Constants) -> int:
+    """How many synthetic records are asked, of ``n`` organic rows each; the reservoir is the most there can be."""
+    return min(max(QUERIES, DISTANCES // n), constants.reservoir)
+
+
 def _repeated(control: _Corpus, synthetic: _Corpus, sketch: Sketch) -> Taken:
     """U: how many records have a near-duplicate among their own?"""
-    count = min(QUERIES, sketch.frame.constants.reservoir)
-    rows, fresh = control.others(count // 2)
+    count = _queries(control.n, sketch.frame.constants) // 2
+    rows, fresh = control.others(count)
     limit = threshold(fresh)
     organic = repeats(rows, fresh, limit)
     power = synthetic.n / control.n
