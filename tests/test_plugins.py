@@ -10,6 +10,7 @@ import pytest
 from proofset import plugins
 from proofset.auditing.readers import read_csv
 from proofset.errors import ConfigError
+from proofset.models.bert import minilm
 from proofset.models.chat import EndpointChat
 from proofset.models.encoders import static
 from proofset.models.local import LocalChat
@@ -21,6 +22,7 @@ from proofset.plugins import Request, Row, Seam, find
     [
         ("readers", "csv", read_csv), ("models", "chat", EndpointChat), ("models", "local", LocalChat),
         ("encoders", "static", static),
+        ("encoders", "minilm", minilm),
     ],
 )  # fmt: skip
 def test_ours_are_found_by_name(seam: Seam, name: str, plugin: Any) -> None:
@@ -40,7 +42,7 @@ def test_an_unknown_name_is_told_what_there_is(seam: Seam, name: str) -> None:
     known = {
         "readers": "csv, jsonl, parquet, tab",
         "models": "chat, local, openvino",
-        "encoders": "static",
+        "encoders": "minilm, static",
         "judges": "none",
     }
     assert caught.value.hint == f"known {seam}: {known.get(seam, 'linear')}"
