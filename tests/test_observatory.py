@@ -76,6 +76,7 @@ def test_texts_get_a_companion_and_a_description(folder: Path) -> None:
         (["recursion", "C-99"], "no experiment is called C-99"),
         (["recursion", "--documents", "train.npy"], "vectors have no words"),
         (["recursion", "C-01", "--documents", "train.jsonl"], "neither experiments nor --page"),
+        (["recursion", "--transformer"], "it needs text to learn from"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_done_is_one_line_and_exit_code_2(

@@ -13,10 +13,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from proofset.config import Study
     from proofset.errors import ProofsetError
+    from proofset.measuring.collapse import collapse
+    from proofset.measuring.viability import viability
     from proofset.models.scripted import ScriptedChat
     from proofset.nouns.candidate import Brief, Candidate, Verdict
     from proofset.nouns.record import Corpus, HeldOut, Record
     from proofset.nouns.result import ArmClaim, Claim, Gain, Measure, Usage
+    from proofset.nouns.viability import Collapse, Viability
     from proofset.pipeline import run
     from proofset.plugins import Reply, Request
     from proofset.runs.folder import Run
@@ -28,6 +31,7 @@ __all__ = [
     "Brief",
     "Candidate",
     "Claim",
+    "Collapse",
     "Corpus",
     "Gain",
     "HeldOut",
@@ -41,17 +45,23 @@ __all__ = [
     "Study",
     "Usage",
     "Verdict",
+    "Viability",
     "__version__",
+    "collapse",
     "run",
+    "viability",
 ]
 
 _HOMES = {
     "config": ("Study",),
     "errors": ("ProofsetError",),
+    "measuring.collapse": ("collapse",),
+    "measuring.viability": ("viability",),
     "models.scripted": ("ScriptedChat",),
     "nouns.candidate": ("Brief", "Candidate", "Verdict"),
     "nouns.record": ("Corpus", "HeldOut", "Record"),
     "nouns.result": ("ArmClaim", "Claim", "Gain", "Measure", "Usage"),
+    "nouns.viability": ("Collapse", "Viability"),
     "pipeline": ("run",),
     "plugins": ("Reply", "Request"),
     "runs.folder": ("Run",),

@@ -113,6 +113,7 @@ def collapse(
 @click.option("--effort", default=0.1, show_default=True, type=click.FloatRange(0, 1, min_open=True),
               help="1: the full number of runs; fewer widen the tolerances.")  # fmt: skip
 @click.option("--documents", type=_PATH, help="Texts on which a small word model is trained again and again, instead.")
+@click.option("--transformer", is_flag=True, help="With --documents: a tiny transformer. Needs proofset[lab].")
 @click.option("--text", default="text", show_default=True, help="Column with the text of --documents.")
 @click.option("--generations", default=6, show_default=True, type=click.IntRange(1, 50), help="Of that model.")
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Another seed, other draws.")
@@ -124,6 +125,7 @@ def recursion(
     only_list: bool,
     effort: float,
     documents: Path | None,
+    transformer: bool,
     text: str,
     generations: int,
     seed: int,
@@ -145,8 +147,10 @@ def recursion(
     if documents is not None:
         if names or page is not None:
             raise InputError("--documents goes with neither experiments nor --page", hint="leave one of them out")
-        _loops(documents, text, generations, seed, as_json=as_json)
+        _loops(documents, text, generations, seed, transformer=transformer, as_json=as_json)
         return
+    if transformer:
+        raise InputError("--transformer: it needs text to learn from", hint="give --documents FILE")
     _experiments(names, effort, seed, page, as_json=as_json)
 
 
@@ -170,10 +174,11 @@ def _experiments(names: tuple[str, ...], effort: float, seed: int, page: Path | 
         raise SystemExit(1)
 
 
-def _loops(documents: Path, text: str, generations: int, seed: int, *, as_json: bool) -> None:
-    """A word model on its own words, under every policy."""
+def _loops(documents: Path, text: str, generations: int, seed: int, *, transformer: bool, as_json: bool) -> None:
+    """A small model on its own words, under every policy."""
     from proofset import exhibits
     from proofset.measuring.text_loops import POLICIES, text_loop
+    from proofset.measuring.transformer_loops import transformer_loop
     from proofset.reporting import verdict
     from proofset.reporting.loops import loops_view
     from proofset.terminal import console
@@ -182,9 +187,9 @@ def _loops(documents: Path, text: str, generations: int, seed: int, *, as_json: 
     if not given.texts:
         raise InputError(f"{documents}: vectors have no words", hint="give texts: JSON lines, CSV, Parquet")
     organic, heldout = exhibits.divided(given, seed)
+    loop = transformer_loop if transformer else text_loop
     loops = [
-        text_loop(organic.texts, heldout.texts, policy=policy, generations=generations, seed=seed)
-        for policy in POLICIES
+        loop(organic.texts, heldout.texts, policy=policy, generations=generations, seed=seed) for policy in POLICIES
     ]
     if as_json:
         click.echo(json.dumps([verdict.plain(each) for each in loops], indent=2))

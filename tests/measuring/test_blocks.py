@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from proofset.errors import InputError
 from proofset.measuring.blocks import (
     BLOCK_ROWS,
+    Chosen,
     NpyFile,
     blocks,
     check,
@@ -271,3 +272,18 @@ def test_the_overlap_is_every_row_of_the_second_that_stands_in_the_first(tmp_pat
     second[[4, 9, 10]] = first[[50, 0, 0]]
     assert overlap(first, saved(tmp_path, second.astype(np.float64))).tolist() == [4, 9, 10]
     assert overlap(some(60, seed=1), some(30, seed=2)).tolist() == []
+
+
+@pytest.mark.parametrize("kept", [[0, 3, 4, 19], [], list(range(20))])
+def test_chosen_rows_read_as_if_they_stood_alone(tmp_path: Path, kept: list[int]) -> None:
+    vectors = np.arange(60, dtype=np.float32).reshape(20, 3)
+    np.save(tmp_path / "v.npy", vectors)
+    rows = np.array(kept, dtype=np.intp)
+    for source in (vectors, NpyFile(tmp_path / "v.npy")):
+        chosen = Chosen(source, rows)
+        assert chosen.shape == (len(kept), 3)
+        for part in (slice(0, None), slice(1, 3), slice(5, 5), slice(2, 100)):
+            assert np.array_equal(chosen[part], vectors[rows][part])
+        assert [block.tolist() for _, block in blocks(chosen, 3)] == [
+            vectors[rows][at : at + 3].tolist() for at in range(0, len(kept), 3)
+        ]

@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 
 from proofset.errors import InputError
 from proofset.measuring import knobs
+from proofset.measuring.anchored_loops import best_weight, effective_size
+from proofset.measuring.verified_loops import break_even, tilt_plateau
 from proofset.nouns.result import Measure
 from proofset.nouns.viability import Decay, Generation
 
@@ -49,10 +51,10 @@ def test_a_loss_below_that_of_all_organic_records_cannot_be_had() -> None:
 
 
 def test_synthetic_records_at_most_double_the_organic_ones() -> None:
-    assert knobs.effective_records(100, 1.0) == 100
-    assert knobs.effective_records(100, 0.001) == pytest.approx(2 * 100 + 1, rel=0.002)
+    assert effective_size(100, 2) == pytest.approx(100 * (1 + 2 / 102) + 2 / 102)
+    assert effective_size(100, 99_900) == pytest.approx(2 * 100 + 1, rel=0.002)
     # a variance taken on n_e records loses 1/n_e: the fresh loop's loss
-    assert knobs.fresh_loss(0.1, 1_000) == pytest.approx(1 / knobs.effective_records(100, 0.1))
+    assert knobs.fresh_loss(0.1, 1_000) == pytest.approx(1 / effective_size(100, 900))
 
 
 @pytest.mark.parametrize(("m", "generations", "kept"), [(10, 5, 0.85888), (10, None, 0.84344), (100, None, 0.98363)])
@@ -86,24 +88,24 @@ def test_the_share_against_bias_inverts_the_plateau(kept: float, factor: float) 
     ("right", "wrong", "threshold"), [(0.9, 0.3, 0.75), (0.9, 0.1, 0.9), (0.5, 0.5, 0.5), (1, 0, 1)]
 )
 def test_c_15_wrong_labels_may_be_this_many(right: float, wrong: float, threshold: float) -> None:
-    assert knobs.verifier_threshold(right, wrong) == pytest.approx(threshold)
+    assert break_even(right, wrong) == pytest.approx(threshold)
 
 
 @pytest.mark.parametrize(("factor", "strength", "kept"), [(0.9, 0.25, 2 / 3), (0.9, 0.5, 8 / 9), (0.7, 0.25, 0.0)])
 def test_c_16_a_verifier_must_pull_harder_than_the_decoder(factor: float, strength: float, kept: float) -> None:
-    assert knobs.verified_plateau(strength, factor) == pytest.approx(kept)
+    assert tilt_plateau(factor, strength) == pytest.approx(kept)
 
 
 @given(shares, shares)
 def test_the_strength_inverts_the_plateau(kept: float, factor: float) -> None:
     strength = knobs.verifier_strength(kept, factor)
     assert strength > 1 - factor
-    assert knobs.verified_plateau(strength, factor) == pytest.approx(kept)
+    assert tilt_plateau(factor, strength) == pytest.approx(kept)
 
 
 @pytest.mark.parametrize(("organic", "synthetic", "weight"), [(1, 1, 0.618), (1, 2, 0.5), (2, 1, 0.7321)])
 def test_c_11_organic_records_weigh_this_much(organic: int, synthetic: int, weight: float) -> None:
-    assert knobs.organic_weight(organic, synthetic) == pytest.approx(weight, abs=1e-4)
+    assert best_weight(organic / synthetic) == pytest.approx(weight, abs=1e-4)
 
 
 def test_a_larger_batch_slows_collapse() -> None:
@@ -135,8 +137,8 @@ def test_survival_is_that_of_a_simulated_tail() -> None:
         lambda: knobs.anchor_share(1.0, 100), lambda: knobs.fresh_share(0.0, 100),
         lambda: knobs.accumulated_variance(math.inf),
         lambda: knobs.biased_plateau(0.5, 1.1), lambda: knobs.share_against_bias(1.0, 0.5),
-        lambda: knobs.verifier_threshold(0, 0.5), lambda: knobs.verifier_threshold(0.5, -1),
-        lambda: knobs.verified_plateau(0, 0.5), lambda: knobs.organic_weight(0, 1), lambda: knobs.survival(-1),
+        lambda: break_even(0, 0), lambda: break_even(0.5, -1), lambda: knobs.verifier_strength(1, 0.5),
+        lambda: knobs.survival(-1),
         lambda: knobs.sampling_rate(100, 0.5), lambda: knobs.anchored_loss(math.nan, 100),
     ],
 )  # fmt: skip

@@ -13,7 +13,7 @@ def test_without_torch_the_way_to_get_it_is_said(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setitem(sys.modules, "torch", None)
     with pytest.raises(MissingExtra, match="torch") as caught:
         transformer_loop(["a b"], ["a b"])
-    assert caught.value.hint == "pip install torch"
+    assert caught.value.hint == "pip install 'proofset[lab]'"
 
 
 def test_texts_are_read_by_their_first_known_words() -> None:

@@ -2,53 +2,16 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from html.parser import HTMLParser
 
 import numpy as np
 import pytest
 from tests.reporting import samples
+from tests.reporting.outline import Outline
 
 from proofset.reporting.embeddingmap import Map
 from proofset.reporting.measures import TITLE, render_measures, viability_section
 
 HOSTILE = "<script>alert('x')</script>\"'><img src=x onerror=alert(1)> \u202e {{ 7*7 }} \ud800\x00" + "w" * 3000
-
-
-class Outline(HTMLParser):
-    """The tags, attributes and text of a page, with every open tag closed again."""
-
-    VOID = frozenset({"meta", "link", "br", "input", "img"})
-
-    def __init__(self, page: str) -> None:
-        super().__init__()
-        self.tags: list[str] = []
-        self.attributes: list[tuple[str, str]] = []
-        self.words: list[str] = []
-        self.open: list[str] = []
-        self.feed(page)
-        self.close()
-        assert not self.open
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-        self.attributes += [(name, value or "") for name, value in attrs]
-        if tag not in self.VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-        self.attributes += [(name, value or "") for name, value in attrs]
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        if not {"style", "script"} & set(self.open):
-            self.words.append(data)
-
-    @property
-    def text(self) -> str:
-        return " ".join(" ".join(self.words).replace("\u00a0", " ").split())
 
 
 @pytest.fixture(scope="module")

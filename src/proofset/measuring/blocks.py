@@ -99,6 +99,26 @@ def _header(file: BinaryIO, path: Path) -> tuple[tuple[int, int], np.dtype[Any],
     return (int(shape[0]), int(shape[1])), dtype, file.tell()
 
 
+class Chosen:
+    """Some rows of other vectors, in rising order, read when they are asked for."""
+
+    def __init__(self, vectors: Vectors, rows: NDArray[np.intp]) -> None:
+        self._vectors, self._rows = vectors, rows
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Rows and columns."""
+        return (len(self._rows), *self._vectors.shape[1:])
+
+    def __getitem__(self, rows: slice, /) -> NDArray[Any]:
+        """Those of the rows that stand at a slice of their places; what lies between them is read and dropped."""
+        chosen = self._rows[rows]
+        if not len(chosen):
+            return self._vectors[0:0]
+        low = int(chosen[0])
+        return np.asarray(self._vectors[low : int(chosen[-1]) + 1][chosen - low])
+
+
 def blocks(vectors: Vectors, rows: int = BLOCK_ROWS) -> Iterator[tuple[int, Floats]]:
     """Number of the first row and the rows, in blocks of at most ``rows``: float32, C-contiguous.
 

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from proofset.errors import InputError
 from proofset.measuring import alarm, decay, spread
-from proofset.measuring.blocks import Doubles, Vectors, blocks, check, ids, mix
+from proofset.measuring.blocks import Chosen, Doubles, Vectors, blocks, check, ids, mix
 from proofset.measuring.frame import Constants, Frame
 from proofset.measuring.knobs import advise
 from proofset.measuring.quotient import Estimate, bounds
@@ -84,26 +84,11 @@ def collapse(
 # --- organic -------------------------------------------------------------------------------------------------------
 
 
-class _Half:
-    """Chosen rows of vectors that may not fit into memory."""
-
-    def __init__(self, vectors: Vectors, rows: NDArray[np.intp]) -> None:
-        self._vectors, self._rows = vectors, rows
-        self.shape = (len(rows), vectors.shape[1])
-
-    def __getitem__(self, rows: slice, /) -> NDArray[np.floating]:
-        chosen = self._rows[rows]
-        if not len(chosen):
-            return self._vectors[0:0]
-        low = int(chosen[0])
-        return np.asarray(self._vectors[low : int(chosen[-1]) + 1][chosen - low])
-
-
 def halves(vectors: Vectors, seed: int) -> tuple[Vectors, Vectors]:
     """Two random halves of the rows, the same rows in whatever order they come."""
     ranks = np.argsort(mix(ids(vectors), seed + 1), kind="stable")
     middle = len(ranks) // 2
-    return _Half(vectors, np.sort(ranks[:middle])), _Half(vectors, np.sort(ranks[middle:]))
+    return Chosen(vectors, np.sort(ranks[:middle])), Chosen(vectors, np.sort(ranks[middle:]))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -339,7 +324,7 @@ def _check(reference: Vectors, generations: Sequence[Vectors], horizon: int, tol
     for number, vectors in enumerate(generations, start=first):
         what = f"generation {number}"
         if len(vectors.shape) == 2 and vectors.shape[0] >= FEWEST and _all_equal(vectors):
-            check(_Half(vectors, np.arange(1)), what, width=reference.shape[1], fewest=1)
+            check(Chosen(vectors, np.arange(1)), what, width=reference.shape[1], fewest=1)
         else:
             check(vectors, what, width=reference.shape[1], fewest=FEWEST)
 

@@ -72,15 +72,6 @@ def fresh_share(loss: float, n: float) -> float | None:
     return _least(lambda share: fresh_loss(share, n) <= loss)
 
 
-def effective_records(organic: float, share: float) -> float:
-    """Records that ``organic`` new ones a generation are worth with unbiased synthetic ones around them.
-
-    ``n_r (1 + β) + β``: at most 2 n_r + 1, however much synthetic text there is.
-    """
-    memory = 1 - _share(share, "the fresh share", whole=True)
-    return _count(organic, "the number of organic records") * (1 + memory) + memory
-
-
 def accumulated_variance(batch: float, generations: int | None = None) -> float:
     """Share of variance left if every generation of ``batch`` records joins all before, after some or without end.
 
@@ -121,45 +112,13 @@ def accumulated_with_bias(batch: float, factor: float, generations: int) -> floa
     return (1 - 1 / batch) * math.prod(later)
 
 
-# --- verifiers and weights -----------------------------------------------------------------------------------------
-
-
-def verifier_threshold(right: float, wrong: float) -> float:
-    """Share p* of wrong labels below which a verifier makes them learnable.
-
-    It keeps right ones at the rate φ = ``right`` and wrong ones at ψ = ``wrong``; then p* = φ / (φ + ψ), and the change
-    is sharp. 1/2 is no verifier.
-    """
-    _share(right, "the rate of right labels kept", whole=True)
-    if not 0 <= wrong <= 1:
-        raise InputError(f"the rate of wrong labels kept is {wrong}", hint="give a share from 0 to 1")
-    return right / (right + wrong)
-
-
-def verified_plateau(strength: float, factor: float) -> float:
-    """Variance left in the end when a verifier of strength s pulls a decoder of factor λ back.
-
-    It accepts in proportion to (organic / generated density)^s. ``(1 − (1−s)/λ) / s`` where s > 1 − λ, else 0: a
-    verifier must pull harder than the decoder.
-    """
-    strength = _share(strength, "the verifier's strength", whole=True)
-    factor = _share(factor, "the decoder's factor", whole=True)
-    return max((1 - (1 - strength) / factor) / strength, 0.0)
+# --- verifiers -----------------------------------------------------------------------------------------------------
 
 
 def verifier_strength(kept: float, factor: float) -> float:
     """Strength s of a verifier that keeps ``kept`` of the variance: ``(1−λ) / (1−kλ)``."""
     kept, factor = _share(kept, "the variance to keep"), _share(factor, "the decoder's factor", whole=True)
     return (1 - factor) / (1 - kept * factor)
-
-
-def organic_weight(organic: float, synthetic: float) -> float:
-    """Best total weight of the organic records when ``organic`` and ``synthetic`` ones are mixed.
-
-    ``(√(r² + 4r) − r) / 2`` for r = organic / synthetic (He, Xu and Cheng 2025): 0.618 at 1 : 1.
-    """
-    ratio = _count(organic, "the number of organic records") / _count(synthetic, "the number of synthetic records")
-    return (math.sqrt(ratio * ratio + 4 * ratio) - ratio) / 2
 
 
 # --- the batch -----------------------------------------------------------------------------------------------------

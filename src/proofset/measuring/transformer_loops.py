@@ -172,4 +172,4 @@ def _torch() -> ModuleType:
     try:
         return importlib.import_module("torch")
     except ImportError as error:
-        raise MissingExtra("a transformer loop needs torch", hint="pip install torch") from error
+        raise MissingExtra("a transformer loop needs torch", hint="pip install 'proofset[lab]'") from error

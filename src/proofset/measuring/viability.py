@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from proofset.errors import InputError
-from proofset.measuring.blocks import Floats, Ids, Vectors, blocks, check, gather, hashes, mix, ranks
+from proofset.measuring.blocks import Chosen, Floats, Ids, Vectors, blocks, check, gather, hashes, mix, ranks
 from proofset.measuring.frame import Constants, Frame
 from proofset.measuring.manifold import MOST_BATCHES, batch_size, fidelity_and_coverage
 from proofset.measuring.modes import retention
@@ -104,20 +104,6 @@ def viability(
     return _said(answers, replace(fitted, modes=len(frame.centres)), encoder, used, notes, companion, slice)
 
 
-class _Chosen:
-    """Some rows of other vectors, in rising order, read when they are asked for."""
-
-    def __init__(self, vectors: Vectors, rows: NDArray[np.intp]) -> None:
-        self._vectors, self._rows = vectors, rows
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return (len(self._rows), *self._vectors.shape[1:])
-
-    def __getitem__(self, rows: slice, /) -> Floats:
-        return gather(self._vectors, self._rows[rows])
-
-
 @dataclass(frozen=True, eq=False)
 class _Corpus:
     """Vectors ``(n, d)``, their ids, and the order of the mixed ids: its first rows are a uniform sample."""
@@ -132,7 +118,7 @@ class _Corpus:
         """The ``n`` rows of smallest mixed id, or all of them."""
         if n < len(contents):
             rows = np.sort(np.argsort(mix(ranks(contents), seed))[:n])
-            vectors, contents = _Chosen(vectors, rows), contents[rows]
+            vectors, contents = Chosen(vectors, rows), contents[rows]
         numbers = ranks(contents)
         return cls(vectors, numbers, np.argsort(mix(numbers, seed)), seed)
 
