@@ -114,7 +114,7 @@ def _viability(
 
 def _not_taken(sizes: tuple[int, int, int, int], encoder: str, constants: Constants, slice_name: str) -> Viability:
     """Too few records to measure: no number, and nothing was encoded for it."""
-    least = min(zip(sizes, ("train", "reference", "control", "synthetic"), strict=True))
+    least = min(zip(sizes, ("training", "reference", "control", "synthetic"), strict=True))
     why = f"{least[0]:,} {least[1]} records are too few: {FEWEST} of each kind are the least"
     return Viability(
         protocol=constants.name(encoder),
