@@ -151,3 +151,17 @@ def test_a_page_of_one_kind_has_its_heading() -> None:
     assert "<h1>What have the generations lost?</h1>" in render_measures(collapse=samples.collapse(1, 2))
     assert "<h1>What is known of training on generated data</h1>" in render_measures(findings=samples.findings()[1:])
     assert f"<h1>{TITLE}</h1>" in render_measures(describe=samples.described(), findings=samples.findings()[1:])
+
+
+def test_what_was_not_measured_is_said_and_not_drawn() -> None:
+    whole = samples.viability()
+    none = replace(
+        whole,
+        components=(),
+        companion=None,
+        weakest="",
+        quotient=replace(whole.quotient, value=None, note="15 are few"),
+    )
+    drawn, said = viability_section([whole]), viability_section([none])
+    assert "<svg" in drawn and "<svg" not in said
+    assert "15 are few" in said
