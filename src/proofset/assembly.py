@@ -5,7 +5,7 @@ Rooms on one floor are strangers; here a trainer meets an encoder, and a critic 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from sys import intern
 
@@ -16,12 +16,14 @@ from proofset.auditing import slices
 from proofset.auditing.ingest import SealedHashes, contamination_index
 from proofset.copies import CopyIndex
 from proofset.errors import LeakageError
-from proofset.nouns.candidate import SEEN_ALL, Candidate
+from proofset.nouns.candidate import SEEN_ALL, Candidate, Output
 from proofset.nouns.event import BriefClosed, DeficitRanked, Proposed
 from proofset.nouns.evidence import Passage
 from proofset.nouns.record import Corpus, HeldOut, Origin, Record, content_id, normal_form
 from proofset.plugins import Trainer, find
 from proofset.runs import tables
+from proofset.synthesizing.kinds.shape import Content, Kind
+from proofset.synthesizing.outputs import Leakage, check_apart
 from proofset.training import mixture
 from proofset.walk import Walk
 
@@ -97,8 +99,8 @@ def candidates(walk: Walk) -> tuple[list[Candidate], list[Candidate]]:
     return everything, [proposed[each.winner] for each in closed if each.winner is not None]
 
 
-def accepted(walk: Walk) -> Iterator[Record]:
-    """The accepted candidates as Records, in the same order; each is let go as the next one is asked for."""
+def accepted(walk: Walk, output: Output = Output.TRAIN) -> Iterator[Record]:
+    """The candidates accepted for ``output`` as Records, in order; each is let go as the next one is asked for."""
     closed = sorted(
         (intern(event.slice), event.number, event.winner)
         for event in walk.run.since("synthesize")
@@ -110,11 +112,12 @@ def accepted(walk: Walk) -> Iterator[Record]:
     made = generation(walk)
     for event in walk.run.since("synthesize"):
         if isinstance(event, Proposed) and (place := won.pop(event.candidate.id, None)) is not None:
-            records[place] = as_record(event.candidate, made)
+            records[place] = as_record(event.candidate, made) if event.candidate.output is output else None
+    assert not won  # a closing names a candidate that was logged before it
     for place, record in enumerate(records):
         records[place] = None
-        assert record is not None  # a closing names a candidate that was logged before it
-        yield record
+        if record is not None:
+            yield record
 
 
 def as_record(candidate: Candidate, generation: int = 1) -> Record:
@@ -126,19 +129,49 @@ def as_record(candidate: Candidate, generation: int = 1) -> Record:
         origin=Origin.SYNTHETIC,
         source=f"brief {candidate.brief_id}, candidate {candidate.id}",
         generation=generation,
+        content=candidate.content,
     )
 
 
-def corpus_of(walk: Walk) -> Corpus:
-    """The accepted candidates as Records."""
-    recipe = f"accepted candidates of the study {walk.study.name!r}, seed {walk.study.seed}"
-    return Corpus(records=tuple(accepted(walk)), recipe=recipe)
+def corpus_of(walk: Walk, output: Output = Output.TRAIN) -> Corpus:
+    """The candidates accepted for ``output`` as Records."""
+    what = "" if output is Output.TRAIN else f" for {output}"
+    recipe = f"accepted candidates{what} of the study {walk.study.name!r}, seed {walk.study.seed}"
+    return Corpus(records=tuple(accepted(walk, output)), recipe=recipe)
 
 
 def sealed_index(walk: Walk) -> CopyIndex:
     """What may be known of the held-out set: whether a text is a near-copy of something in it."""
     hashes = tables.read_rows(walk.run.path(HASHES), SealedHashes)
     return contamination_index(hashes, walk.study.synthesize.gates.copy_similarity)
+
+
+def turn_of(walk: Walk) -> Callable[[Candidate], tuple[str, str]]:
+    """For a candidate, what was asked and what it answered: two answers can be compared where the question is one."""
+    kind: Kind = find("kinds", walk.study.synthesize.kind)
+
+    def turn(candidate: Candidate) -> tuple[str, str]:
+        said = kind.messages_of(Content(candidate.text, candidate.content, candidate.label))
+        if len(said) > 1 and said[-1].role == "assistant":
+            return "\n".join(f"{each.role}: {each.content}" for each in said[:-1]), said[-1].content
+        return f"Write one more of: {walk.title(candidate.label)}", candidate.text
+
+    return turn
+
+
+def check_outputs(walk: Walk, made: Mapping[Output, Corpus]) -> Leakage:
+    """What the outputs of a run share with each other or with the held-out set: by id, by words and by meaning."""
+    gates, sealed = walk.study.synthesize.gates, sealed_index(walk)
+    filled = {output: corpus.records for output, corpus in made.items() if corpus.records}
+    texts = {output: [record.text for record in records] for output, records in filled.items()}
+    several = len(filled) > 1 and gates.paraphrase_similarity < 1
+    return check_apart(
+        filled,
+        similarity=gates.copy_similarity,
+        sealed=lambda text: sealed.match(text) is not None,
+        vectors={output: walk.encoder.encode(own) for output, own in texts.items()} if several else None,
+        cosine=gates.paraphrase_similarity,
+    )
 
 
 def require_sealed(walk: Walk, heldout: tuple[HeldOut, ...]) -> None:
@@ -160,7 +193,7 @@ def additions(walk: Walk) -> dict[str, list[tuple[str, str, int]]]:
     but for near-copies of held-out records: those would flatter the arm. Records of earlier generations were judged
     when they were made, and are kept.
     """
-    everything, kept = candidates(walk)
+    everything, kept = ([each for each in part if each.output is Output.TRAIN] for part in candidates(walk))
     passages = tables.read_rows(walk.run.path(PASSAGES), Passage)
     sealed = sealed_index(walk)
     spoken = [each for each in everything if each.text.strip() and sealed.match(each.text) is None]

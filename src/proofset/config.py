@@ -14,6 +14,8 @@ from typing import Any, Literal, Self
 from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from proofset.errors import ConfigError
+from proofset.judges import Critic, Gates
+from proofset.nouns.candidate import FEW_SHOT
 from proofset.speakers import Budget, Model, Sampling, Section
 
 Effort = Literal["quick", "standard", "thorough"]
@@ -85,55 +87,6 @@ class Ground(Section):
     """File with columns ``subject``, ``relation``, ``object``: the graph around the slices."""
 
 
-class Gates(Section):
-    """The cheap judges: their thresholds."""
-
-    min_words: int = Field(4, ge=1)
-    """Shorter candidates are refused."""
-    max_words: int = Field(80, ge=1)
-    """Longer candidates are refused."""
-    copy_similarity: float = Field(0.5, gt=0, le=1)
-    """Jaccard similarity of word pairs to any organic or accepted text from which a candidate is a copy."""
-    copied_run_words: int = Field(10, ge=3)
-    """A run of this many words shared with one organic record is a copy, however long the rest."""
-    distinct_share: float = Field(0.55, ge=0, le=1)
-    """Smallest share of distinct words: below it a text repeats itself."""
-    surprise_limit: float = Field(4.0, gt=0)
-    """How many robust standard deviations beyond organic character statistics count as degenerate."""
-
-
-class Critic(Section):
-    """The label-blind second opinion of several weak judges that fail differently."""
-
-    threshold: float = Field(0.5, ge=0, lt=1)
-    """Smallest probability of the asked label against its strongest rival, pooled over the views, that is accepted."""
-    min_fault_recall: float = Field(0.0, ge=0, le=1)
-    """Share of planted wrong labels the critic must refuse (lower bound) before it may start. 0: report only."""
-    views: tuple[Literal["meaning", "characters"], ...] = ("meaning", "characters")
-    """Weak judges whose opinions are pooled; without any, the critic is the model alone."""
-    model: Model | None = None
-    """A second language model that reads every candidate which the cheap judges let through. None: none does."""
-    rubric: str = "It reads like a real {title}, it belongs there and nowhere else, and it says nothing impossible."
-    """What the critic model is to hold a candidate against; ``{title}`` and ``{label}`` are filled in."""
-    max_tokens: int = Field(200, ge=16)
-    """Longest verdict of the critic model, in tokens."""
-
-    @field_validator("rubric")
-    @classmethod
-    def _can_be_filled_in(cls, given: str) -> str:
-        try:
-            given.format(title="", label="")
-        except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
-            raise ValueError("only {title} and {label} can be filled in") from error
-        return given
-
-    @model_validator(mode="after")
-    def _check_trial(self) -> Self:
-        if self.min_fault_recall and not self.views:
-            raise ValueError("min_fault_recall: only the views are put on trial, and there are none")
-        return self
-
-
 class Synthesize(Section):
     """The loop: how many accepted records each edge slice is to get, and when to give up."""
 
@@ -147,6 +100,29 @@ class Synthesize(Section):
     """The critic."""
     judges: tuple[str, ...] = ()
     """Judge plugins of your own, asked after the gates and before the critic."""
+    kind: str = "labelled"
+    """Kind of task, a plugin: labelled, question, conversation, evaluation, scenario, or your own."""
+    strategies: tuple[str, ...] = (FEW_SHOT,)
+    """Ways to write a brief: few-shot, titled, free, contrast, persona, crossing. Of several, each slice finds out
+    which brings the most accepted novelty for its cost."""
+    personas: tuple[str, ...] = ()
+    """Who is to have written it, for the strategy persona and for kinds that are asked in turns."""
+    adversary: float = Field(0.0, ge=0, le=1)
+    """Share of the quota that is kept for candidates which the student gets wrong and the critic agrees with."""
+    revisions: int = Field(0, ge=0, le=1)
+    """Rounds in which a candidate refused for its content may be set right under the critique."""
+    evaluation: int = Field(0, ge=0)
+    """Accepted records of each edge slice that are made for its edge-case evaluation, beside the quota."""
+    adversarial: int = Field(0, ge=0)
+    """Adversarial scenarios of each edge slice, beside the quota: the student gets them wrong."""
+    floors: dict[str, dict[str, float]] = Field(default_factory=dict)
+    """Least share (lower bound) of a planted fault that a judge must refuse before the loop may start: judge, then
+    fault. The judge "cascade" is all of them together."""
+    viable_every: int = Field(0, ge=0)
+    """Stop a slice when its accepted records have crossed into viability, looked at each time so many more are accepted
+    from 200 on. 0: never."""
+    min_yield: float = Field(0.0, ge=0, lt=1)
+    """Stop a slice when surely less than this share of its latest briefs is accepted. 0: never."""
     quota: int = Field(200, ge=1)
     """Accepted records to reach in each edge slice."""
     max_briefs: int = Field(480, ge=1)

@@ -1,8 +1,8 @@
 """The path of a record, verb by verb. The only code that joins rooms and keeps records.
 
-Read it top to bottom: ``ingest``, ``audit``, ``ground``, ``synthesize``, ``measure``, ``cost``, ``handoff``, ``train``,
-``prove``, ``report``. Each verb is a function of a Walk; ``perform`` does what a verb needs first and skips
-what is done.
+Read it top to bottom: ``ingest``, ``audit``, ``ground``, ``calibrate``, ``synthesize``, ``measure``, ``cost``,
+``handoff``, ``train``, ``prove``, ``report``. Each verb is a function of a Walk; ``perform`` does what a verb needs
+first and skips what is done.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -29,12 +28,11 @@ from proofset.assembly import (
     STUDENT,
     added_records,
     additions,
+    check_outputs,
     corpus_of,
-    earlier,
     edge_slices,
     organic,
     require_sealed,
-    sealed_index,
     trainer,
 )
 from proofset.auditing import deficit, slices
@@ -44,8 +42,10 @@ from proofset.costing.ledger import statement
 from proofset.costing.prices import check_priced
 from proofset.errors import InputError
 from proofset.grounding import graph, index
+from proofset.judging import Bench
 from proofset.measuring.diversity import compare_diversity
 from proofset.measuring.leakage import internal_copy_share, near_copy_share
+from proofset.nouns.candidate import Output
 from proofset.nouns.event import (
     Claimed,
     Costed,
@@ -61,19 +61,18 @@ from proofset.nouns.event import (
     Trained,
 )
 from proofset.nouns.evidence import Fact, Passage
-from proofset.nouns.record import Corpus
 from proofset.nouns.result import Gain, Standing, Usage
 from proofset.nouns.slice import Deficit
+from proofset.parcels import parcels_of
 from proofset.reporting import html
 from proofset.runs import tables
 from proofset.runs.folder import Run
 from proofset.speaking import prices_of, speakers_of
-from proofset.staging import make_critic, planned, require_critic, run_loops
-from proofset.surveys import survey_of_run
-from proofset.synthesizing.calibration import trial
-from proofset.synthesizing.gates import Cascade
+from proofset.staging import run_loops
+from proofset.surveys import crossed, survey_of_run
+from proofset.synthesizing.outputs import require_apart
 from proofset.training import gain, mixture, trainers
-from proofset.training import handoff as handing
+from proofset.trials import put_on_trial, require_sound, review_on_trial
 from proofset.walk import Verb, Walk, keep, nothing, wait_for
 
 OFFSETS = "checkpoints/offsets.json"
@@ -166,33 +165,51 @@ def ground(walk: Walk, outputs: list[str]) -> None:
     )
 
 
+# ── calibrate ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def calibrate(walk: Walk, outputs: list[str]) -> None:
+    """Organic Records with planted faults → what every judge does with them, before a run spends."""
+    _require_priced(walk)
+    bench = Bench.of(walk)
+    for doubt in bench.doubts():
+        walk.notice(doubt)
+    for measured in put_on_trial(bench, edge_slices(walk)):
+        walk.tell(measured)
+    reviewed: list[JudgeMeasured] = []
+
+    async def reviewing() -> None:
+        reviewed.extend(await review_on_trial(bench, edge_slices(walk)))
+
+    wait_for(reviewing())
+    for measured in reviewed:
+        walk.tell(measured)
+    tried = [event for event in walk.run.since("calibrate") if isinstance(event, JudgeMeasured)]
+    keep(walk, outputs, "tables/judges.parquet", partial(tables.write_rows, rows=tried, noun=JudgeMeasured))
+
+
+def _require_priced(walk: Walk) -> None:
+    for model, place in speakers_of(walk):
+        check_priced(model, place, elsewhere=prices_of(walk, model, place).tariff is not None)
+
+
 # ── synthesize ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def synthesize(walk: Walk, outputs: list[str]) -> None:
     """Evidence → Briefs → Candidates → Verdicts → Corpus: the adversarial loop, until the quotas are met."""
-    for model, place in speakers_of(walk):
-        check_priced(model, place, elsewhere=prices_of(walk, model, place).tariff is not None)
-    _propose_and_judge(walk)
-    corpus = corpus_of(walk)
-    keep(walk, outputs, f"corpora/{corpus.id}/records.parquet", partial(tables.write_records, records=corpus.records))
-
-
-def _propose_and_judge(walk: Walk) -> None:
-    """The judges on trial, then the loop; everything it holds is let go with it."""
-    settings, known = walk.study.synthesize, organic(walk)
-    edge = edge_slices(walk)
-    critic = make_critic(walk, known, json.loads(walk.run.path(STUDENT).read_text(encoding="utf-8"))["strength"])
-    folds = dict(zip((record.id for record in known.records), known.folds.tolist(), strict=True))
-    tried = {(each.judge, each.fault) for each in walk.run.since("synthesize") if isinstance(each, JudgeMeasured)}
-    for measured in trial(critic, settings.gates, known.records, folds, edge, seed=walk.study.seed):
-        if (measured.judge, measured.fault) not in tried:
-            walk.tell(measured)
-    require_critic(walk)
-    texts = [(each.id, each.text) for each in (*known.records, *earlier(walk))]
-    cascade = Cascade(settings.gates, texts, sealed_index(walk))
-    if composers := planned(walk, known):
-        wait_for(run_loops(walk, known, composers, cascade, critic))
+    _require_priced(walk)
+    for doubt in require_sound(walk):
+        walk.notice(doubt)
+    wait_for(run_loops(Bench.of(walk), partial(crossed, walk)))
+    walk.kept.clear()
+    made = {output: corpus_of(walk, output) for output in Output}
+    require_apart(check_outputs(walk, made))
+    for output, corpus in made.items():
+        if corpus.records or output is Output.TRAIN:
+            name = "records" if output is Output.TRAIN else str(output)
+            file = f"corpora/{made[Output.TRAIN].id}/{name}.parquet"
+            keep(walk, outputs, file, partial(tables.write_records, records=corpus.records))
 
 
 # ── measure, cost, handoff ──────────────────────────────────────────────────────────────────────────────────────────
@@ -230,22 +247,9 @@ def cost(walk: Walk, outputs: list[str]) -> None:
 
 
 def handoff(walk: Walk, outputs: list[str]) -> None:
-    """Corpus → a dataset file with the synthetic mark on every line, and its card."""
-    corpus = replace_licence(corpus_of(walk), walk.study.ingest.licence)
-    facts = {
-        "Made by": f"proofset {version('proofset')}, study {walk.study.name!r}",
-        "Organic source": walk.study.ingest.source or walk.study.ingest.path,
-        "Organic licence": walk.study.ingest.licence or "not stated",
-        "Corpus id": corpus.id,
-    }
-    keep(walk, outputs, "handoff/dataset.jsonl", partial(handing.write_dataset, corpus=corpus))
-    card = handing.card(corpus, facts)
-    keep(walk, outputs, "handoff/card.md", lambda path: path.write_text(card, encoding="utf-8"))
-
-
-def replace_licence(corpus: Corpus, licence: str) -> Corpus:
-    """The corpus with the licence of the organic data it was made from."""
-    return Corpus(records=tuple(replace(record, licence=licence) for record in corpus.records), recipe=corpus.recipe)
+    """Corpus → datasets with the synthetic mark on every line, what is kept apart from them, and their card."""
+    for relative, write in parcels_of(walk):
+        keep(walk, outputs, relative, write)
 
 
 # ── train, prove, report ────────────────────────────────────────────────────────────────────────────────────────────
@@ -322,11 +326,23 @@ def report(walk: Walk, outputs: list[str]) -> None:
 # ── the order of things ─────────────────────────────────────────────────────────────────────────────────────────────
 
 
+def rule_files(study: Study) -> tuple[str, ...]:
+    """Files outside the run that the judges go by."""
+    gates = study.synthesize.gates
+    return (gates.constitution, *gates.benchmarks)
+
+
 VERBS: Mapping[str, Verb] = {
     "ingest": Verb(ingest, ("ingest",), (), lambda study: (study.ingest.path,)),
     "audit": Verb(audit, ("audit", "encoder", "train.trainer", "train.strengths"), ("ingest",)),
     "ground": Verb(ground, ("ground",), ("ingest",), lambda study: (study.ground.passages, study.ground.facts)),
-    "synthesize": Verb(synthesize, ("synthesize",), ("audit", "ground"), resumes=True),
+    "calibrate": Verb(
+        calibrate,
+        ("synthesize.gates", "synthesize.critic", "synthesize.judges", "synthesize.revisions", "encoder"),
+        ("audit", "ground"),
+        rule_files,
+    ),
+    "synthesize": Verb(synthesize, ("synthesize",), ("calibrate",), resumes=True),
     "measure": Verb(measure, ("measure", "encoders"), ("synthesize",)),
     "cost": Verb(cost, ("cost",), ("synthesize",)),
     "handoff": Verb(handoff, (), ("synthesize",)),

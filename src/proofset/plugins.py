@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64] | NDArray[np.float32]
 
-Seam = Literal["readers", "models", "encoders", "judges", "trainers"]
+Seam = Literal["readers", "models", "encoders", "judges", "kinds", "trainers"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import reduce
+from typing import TypeVar
+
+from pydantic import BaseModel
 
 from proofset.artifacts import PREFIX, pinned
 from proofset.costing.catalogue import Catalogue
@@ -36,15 +40,18 @@ from proofset.plugins import ChatModel, Purpose, Request, find
 from proofset.runs.accounts import Account
 from proofset.runs.responses import Responses, home
 from proofset.speakers import Model
-from proofset.synthesizing.reviewer import Answered, Ask, Opinion
 from proofset.walk import Walk
 
 GENERATOR, CRITIC = "synthesize.model", "synthesize.critic.model"
 """Where the settings of the two speakers stand in the study."""
 BYTES_A_TOKEN = 8
 """Bytes of a candidate for each token it may have, when the cost of judging it is bounded before it is written."""
-LOOP_STAGES = frozenset({"generate", "critic"})
+LOOP_STAGES = frozenset({"generate", "critic", "calibrate"})
 """Stages that the loop's budget pays for."""
+
+M = TypeVar("M", bound=BaseModel)
+Told = tuple[M | None, str]
+"""A value in a shape and nothing, or None and what came instead."""
 
 
 class Speaking:
@@ -115,41 +122,42 @@ class Speaking:
         folder = self._walk.run.folder / "batches" / place.removeprefix("synthesize.").replace(".", "-")
         return HalfPrice(chat, folder, give_up_s=settings.give_up_s, report=report)
 
-    def critic(self) -> Metered | None:
-        """The critic model of the study, if it has one."""
-        if (settings := self._walk.study.synthesize.critic.model) is None:
-            return None
-        return self.metered(make(self._walk, settings, CRITIC), CRITIC)
+    def critics(self) -> list[Metered]:
+        """The critic models of the study: the first one, and the rest of its panel."""
+        return [self.metered(make(self._walk, model, place), place) for model, place in critics_of(self._walk)]
 
-    def asker(self, critic: Metered) -> Ask:
-        """What a ModelCritic asks its opinion of; how the server is asked for JSON is remembered in the store.
+    def asker(self, model: Metered, shape: type[M], stage: str = "critic") -> Callable[[Request], Awaitable[Told[M]]]:
+        """Has requests answered in a shape; how the server is asked for JSON is remembered in the store.
 
         That is found out at once, while the first candidates are written: whoever needs it waits for it.
         """
-        shape, facts = Shape.of(Opinion), _Facts(self.store)
-        ladder = Ladder(facts.known([critic]), facts.learned)
+        wanted, facts = Shape.of(shape), _Facts(self.store)
+        ladder = Ladder(facts.known([model]), facts.learned)
 
-        async def answered(request: Request) -> Answered:
-            found = await ask(critic, request, shape, ladder=ladder)
+        async def answered(request: Request) -> Told[M]:
+            found = await ask(model, request, wanted, ladder=ladder)
             if isinstance(found, Shaped):
-                return Answered(found.value)
-            return Answered(None, f"{found.reason}: {found.told}")
+                return found.value, ""
+            return None, f"{found.reason}: {found.told}"
 
         async def got_to_know() -> None:
             with suppress(BudgetSpent, ModelError):  # whoever needs it meets the same
-                await ladder.form_of(critic, Purpose("critic"))
+                await ladder.form_of(model, Purpose(stage))
 
         self._errands.append(asyncio.create_task(got_to_know()))
         return answered
 
-    def judging_bound(self, critic: Metered) -> Callable[[Request], Amount]:
-        """The most that judging the answer to a request can cost: the critic reads its examples and the answer."""
+    def judging_bound(self, critics: Sequence[Metered]) -> Callable[[Request], Amount]:
+        """The most that judging the answer to a request can cost: critics read their examples and the answer."""
         settings = self._walk.study.synthesize.critic
         around = 2000 + len(settings.rubric.encode("utf-8", "replace"))  # the task, the schema, the frame
 
         def bound(request: Request) -> Amount:
-            longest = len(request.prompt.encode("utf-8", "replace")) + BYTES_A_TOKEN * request.max_tokens + around
-            return critic.bound(Request(prompt="x" * longest, max_tokens=settings.max_tokens, temperature=0.0))
+            said = "".join([request.prompt, *(message.content for message in request.messages)])
+            longest = len(said.encode("utf-8", "replace")) + BYTES_A_TOKEN * request.max_tokens + around
+            asked = Request(prompt="x" * longest, max_tokens=settings.max_tokens, temperature=0.0)
+            calls = sum(2 if question == "pairwise" else 1 for question in settings.questions)
+            return reduce(Amount.plus, (critic.bound(asked) for critic in critics for _ in range(calls)), Amount())
 
         return bound
 
@@ -177,10 +185,7 @@ class Speaking:
             self.store.close()
 
     def _settings(self, place: str) -> Model:
-        synthesize = self._walk.study.synthesize
-        found = synthesize.model if place == GENERATOR else synthesize.critic.model
-        assert found is not None
-        return found
+        return next(model for model, named in speakers_of(self._walk) if named == place)
 
     def _spent(self, usage: Usage) -> None:
         self._walk.tell(Spent(usage=usage))
@@ -233,9 +238,14 @@ def make(walk: Walk, settings: Model, place: str) -> ChatModel:
 
 def speakers_of(walk: Walk) -> list[tuple[Model, str]]:
     """The models that the loop will ask, and where their settings stand in the study."""
-    synthesize = walk.study.synthesize
-    found = [(synthesize.model, GENERATOR), (synthesize.critic.model, CRITIC)]
-    return [(model, place) for model, place in found if model is not None]
+    return [(walk.study.synthesize.model, GENERATOR), *critics_of(walk)]
+
+
+def critics_of(walk: Walk) -> list[tuple[Model, str]]:
+    """The critic models among them."""
+    settings = walk.study.synthesize.critic
+    rest = [(model, f"synthesize.critic.panel.{number}") for number, model in enumerate(settings.panel)]
+    return [*([(settings.model, CRITIC)] if settings.model else []), *rest]
 
 
 def prices_of(walk: Walk, settings: Model, place: str) -> Known:

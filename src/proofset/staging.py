@@ -5,32 +5,42 @@ Rooms on one floor are strangers; here a critic meets its heads, and a slice its
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
 import numpy as np
 
-from proofset.assembly import FACTS, PASSAGES, STUDENT, Organic, earlier, trainer
-from proofset.errors import ConfigError
+from proofset.assembly import FACTS, PASSAGES, Organic, candidates, earlier
 from proofset.grounding import anchors, graph
+from proofset.judging import Bench
 from proofset.measuring.guard import Guard
-from proofset.nouns.candidate import Quota
-from proofset.nouns.event import DeficitRanked, JudgeMeasured
+from proofset.measuring.viability import FEWEST_CROSSED
+from proofset.models.metered import Metered
+from proofset.nouns.candidate import Candidate, Output, Quota
+from proofset.nouns.event import DeficitRanked
 from proofset.nouns.evidence import Fact, Passage
 from proofset.nouns.record import Record
-from proofset.plugins import ChatModel, Reviewer, find
+from proofset.plugins import ChatModel, Request, Reviewer, find
 from proofset.runs import tables
 from proofset.speaking import GENERATOR, Speaking, make
 from proofset.synthesizing import loop
-from proofset.synthesizing.brief import Composer, quotas
-from proofset.synthesizing.critic import OrganicTexts, PanelCritic, character_view, head_view
-from proofset.synthesizing.gates import Cascade
-from proofset.synthesizing.reviewer import ModelCritic
+from proofset.synthesizing.adversary import Adversary
+from proofset.synthesizing.brief import Composer, Rival, quotas
+from proofset.synthesizing.generator import AskShaped, Generator, KindGate, Shaped
+from proofset.synthesizing.kinds.shape import Kind
+from proofset.synthesizing.paraphrases import Encoding
+from proofset.synthesizing.past import Past
+from proofset.synthesizing.planning import Novelty
 from proofset.training import mixture
 from proofset.walk import Walk, interrupted, unhurried_collector
+
+RIVALS = 4
+"""Confusable slices that a brief may be written against."""
+
+Crossed = Callable[[str, Sequence[str]], bool]
+"""(label, accepted texts) to whether they have crossed into viability."""
 
 
 def speaker(walk: Walk) -> ChatModel:
@@ -39,47 +49,9 @@ def speaker(walk: Walk) -> ChatModel:
     return make(walk, settings, GENERATOR)
 
 
-def make_critic(walk: Walk, known: Organic, strength: float) -> PanelCritic | None:
-    """Two views that fail differently: meaning (embeddings) and spelling (character n-grams). None without any view."""
-    settings = walk.study.synthesize.critic
-    texts = OrganicTexts(tuple(r.text for r in known.records), known.labels, tuple(known.folds.tolist()))
-    train = trainer(walk)
-    views = []
-    if "meaning" in settings.views:
-        encode = walk.encoder.encode
-        views.append(head_view("meaning", encode, lambda x, y: train(x, y, np.ones(len(y)), strength=strength), texts))
-    if "characters" in settings.views:
-        views.append(character_view(texts))
-    return PanelCritic(views, settings) if views else None
-
-
-def require_critic(walk: Walk) -> None:
-    """Refuse to start with a critic that misses more planted wrong labels than the study allows."""
-    floor = walk.study.synthesize.critic.min_fault_recall
-    for event in walk.run.since("synthesize"):
-        if isinstance(event, JudgeMeasured) and (event.judge, event.fault) == ("critic", "wrong label"):
-            low = event.rejected.low
-            if floor and (low is None or low < floor):
-                found = "nothing" if low is None else f"at least {low:.0%}"
-                raise ConfigError(
-                    f"the critic refuses {found} of planted wrong labels; the study asks for {floor:.0%}",
-                    hint="raise synthesize.critic.threshold, give more organic records, or lower min_fault_recall",
-                )
-
-
-def nearness(walk: Walk, confused: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:
-    """Confusion out of fold, and on top of it what the graph says: with three records a slice, few confusions show."""
-    facts = tables.read_rows(walk.run.path(FACTS), Fact)
-    around = graph.Graph(facts)
-    near = {name: around.near(name) for name in confused}
-    return {
-        name: {other: weight * (2.0 if other in near[name] else 1.0) for other, weight in others.items()}
-        for name, others in confused.items()
-    }
-
-
-def composers_of(walk: Walk, known: Organic, plan: tuple[Quota, ...]) -> list[Composer]:
+def composers_of(bench: Bench, plan: Sequence[Quota]) -> list[Composer]:
     """One writer of briefs a slice."""
+    walk, known = bench.walk, bench.known
     passages = tables.read_rows(walk.run.path(PASSAGES), Passage)
     around = graph.Graph(tables.read_rows(walk.run.path(FACTS), Fact))
     folds = dict(zip((record.id for record in known.records), known.folds.tolist(), strict=True))
@@ -90,25 +62,40 @@ def composers_of(walk: Walk, known: Organic, plan: tuple[Quota, ...]) -> list[Co
     for record in before:
         members[str(record.label)].append(record)
         folds[record.id] = mixture.ALWAYS_ALLOWED
+    anchored = {name: partial(anchors.choose_anchors, own, folds) for name, own in members.items()}
+    kind, rules = kind_of(walk), bench.constitution
     return [
         Composer(
             quota=quota,
-            title=walk.title(quota.slice),
-            anchoring=partial(anchors.choose_anchors, members[quota.slice], folds),
-            evidence=anchors.evidence(quota.slice, passages, around),
+            title=walk.title(quota.label),
+            anchoring=anchored[quota.label],
+            evidence=anchors.evidence(quota.label, passages, around),
             folds=0 if before else walk.study.audit.folds,  # what they were made from, nobody knows
             settings=walk.study.synthesize,
             seed=walk.study.seed,
+            rivals={
+                name: Rival(walk.title(name), anchored[name])
+                for name in bench.rivals(quota.label)[:RIVALS]
+                if name in members
+            },
+            kind=kind,
+            rules=rules.words(quota.label) if rules else "",
         )
         for quota in plan
     ]
 
 
-def planned(walk: Walk, known: Organic) -> list[Composer]:
-    """The writers of briefs for every slice that the audit found to starve, and for those it is taken for."""
-    student = json.loads(walk.run.path(STUDENT).read_text(encoding="utf-8"))
+def kind_of(walk: Walk) -> Kind:
+    """The study's kind of task."""
+    found: Kind = find("kinds", walk.study.synthesize.kind)
+    return found
+
+
+def planned(bench: Bench) -> list[Quota]:
+    """What every slice that the audit found to starve is to get, and those it is taken for: training records first."""
+    walk = bench.walk
     deficits = [event.deficit for event in walk.run.since("audit") if isinstance(event, DeficitRanked)]
-    return composers_of(walk, known, quotas(deficits, nearness(walk, student["confused"]), walk.study.synthesize))
+    return [*quotas(deficits, bench.confused, walk.study.synthesize)]
 
 
 def guards(walk: Walk, known: Organic) -> Callable[[str], Callable[[str], bool]]:
@@ -122,54 +109,149 @@ def guards(walk: Walk, known: Organic) -> Callable[[str], Callable[[str], bool]]
     return watch
 
 
-async def run_loops(
-    walk: Walk, known: Organic, composers: list[Composer], cascade: Cascade, critic: PanelCritic | None
-) -> None:
-    """Load the models, and run every slice that the log does not show as closed.
+async def run_loops(bench: Bench, crossed: Crossed) -> None:
+    """Load the models, and run every slice that the log does not show as closed: training records, then the rest.
 
-    The first Ctrl-C lets what is in flight end and opens nothing more; then, or at the second, KeyboardInterrupt.
+    Evaluation items and adversarial scenarios are written when all training records are known, so that none of them
+    repeats one. The first Ctrl-C lets what is in flight end and opens nothing more; then, or at the second,
+    KeyboardInterrupt.
     """
-    pasts = loop.Past.fold(walk.run.since("synthesize"), walk.run.events)
-    composers = [each for each in composers if not pasts.get(each.quota.slice, loop.Past()).finished]
-    if not composers:
+    walk, plan = bench.walk, planned(bench)
+    pasts = Past.fold(walk.run.since("synthesize"), walk.run.events)
+    left = [quota for quota in plan if not pasts.get(quota.slice, Past()).finished]
+    if not left:
         return
     speaking = Speaking(walk)
     try:
-        reader = speaking.critic()
-        model = speaking.metered(speaker(walk), GENERATOR, speaking.judging_bound(reader) if reader else None)
-        reviewers = [ModelCritic(speaking.asker(reader), walk.study.synthesize.critic, walk.title)] if reader else []
-        wanted = sum(
-            composer.quota.accepted - pasts.get(composer.quota.slice, loop.Past()).accepted for composer in composers
-        )
+        critics = speaking.critics()
+        bound = speaking.judging_bound(critics) if critics else None
+        model = speaking.metered(speaker(walk), GENERATOR, bound)
+        crew = _Crew(bench, speaking, model, bench.reviewers(speaking, critics), pasts, crossed)
+        wanted = sum(quota.accepted - pasts.get(quota.slice, Past()).accepted for quota in left)
         walk.gauge(lambda: replace(speaking.standing(), wanted=wanted))
         with interrupted(walk.notice) as halted, unhurried_collector():
-            streak, watch = loop.Streak(), guards(walk, known)
-            loops = [
-                loop.SliceLoop(
-                    quota=composer.quota,
-                    composer=composer,
-                    model=model,
-                    panel=_panel(walk, cascade, critic, reviewers),
-                    settings=walk.study.synthesize,
-                    tell=walk.tell,
-                    settled=speaking.purse.let_go,
-                    halted=halted,
-                    collapsing=watch(composer.quota.slice),
-                    streak=streak,
-                    past=pasts.get(composer.quota.slice, loop.Past()),
-                )
-                for composer in composers
-            ]
-            await loop.synthesize(loops, max(walk.study.synthesize.model.slots, model.parallel))
+            for output in Output:
+                loops = crew.loops([quota for quota in left if quota.output is output], halted)
+                if loops and not halted():
+                    await loop.synthesize(loops, max(walk.study.synthesize.model.slots, model.parallel))
             if halted():
                 raise KeyboardInterrupt
     finally:
         await speaking.close()
 
 
-def _panel(walk: Walk, cascade: Cascade, critic: PanelCritic | None, reviewers: Sequence[Reviewer]) -> loop.Panel:
-    """One slice's judges: gates, then the study's own, then the critic; reviewers after all of them."""
-    judges, remember = cascade.for_slice()
-    judges += [find("judges", name)() for name in walk.study.synthesize.judges]
-    judges += [critic] if critic else []
-    return loop.Panel(judges=judges, remember=remember, stateful=cascade.stateful, reviewers=reviewers)
+class _Crew:
+    """Everybody who works on the slices of one walk."""
+
+    def __init__(
+        self,
+        bench: Bench,
+        speaking: Speaking,
+        model: Metered,
+        reviewers: Sequence[Reviewer],
+        pasts: Mapping[str, Past],
+        crossed: Crossed,
+    ) -> None:
+        self._bench, self._speaking, self._reviewers, self._pasts = bench, speaking, reviewers, pasts
+        self._cascade, self._distilled = bench.cascade(), bench.distilled()
+        self._streak, self._watch, self._crossed = loop.Streak(), guards(bench.walk, bench.known), crossed
+        settings, kind = bench.walk.study.synthesize, kind_of(bench.walk)
+        self._generator = Generator(
+            model=model, sampling=settings.sampling, kind=kind, ask=_shaped(speaking, model, kind)
+        )
+
+    def loops(self, plan: Sequence[Quota], halted: Callable[[], bool]) -> list[loop.SliceLoop]:
+        """The loops of these quotas, knowing whatever the run has accepted so far."""
+        walk = self._bench.walk
+        before = [] if not plan or plan[0].output is Output.TRAIN else candidates(walk)[1]
+        found = []
+        for composer in composers_of(self._bench, plan):
+            adversary = self._adversary(composer.quota)
+            panel = self._panel(adversary)
+            for each in before:
+                if each.slice != composer.quota.slice:
+                    panel.remember(each.id, each.text)
+            found.append(
+                loop.SliceLoop(
+                    quota=composer.quota,
+                    composer=composer,
+                    generator=self._generator,
+                    panel=panel,
+                    settings=walk.study.synthesize,
+                    tell=walk.tell,
+                    settled=self._speaking.purse.let_go,
+                    halted=halted,
+                    collapsing=self._watch(composer.quota.label),
+                    worth=_worth(self._bench.encoding, adversary),
+                    enough=self._enough(composer.quota),
+                    adversary=adversary,
+                    streak=self._streak,
+                    past=self._pasts.get(composer.quota.slice, Past()),
+                )
+            )
+        return found
+
+    def _adversary(self, quota: Quota) -> Adversary | None:
+        """An edge slice's adversary, where one is asked for; companions are to be plain."""
+        share = 1.0 if quota.output is Output.ADVERSARIAL else self._bench.walk.study.synthesize.adversary
+        wanted = share > 0 and not quota.companion_of and quota.output is not Output.EVALUATION
+        return self._bench.adversary(quota.accepted, share) if wanted else None
+
+    def _panel(self, adversary: Adversary | None) -> loop.Panel:
+        """One slice's judges: form, gates, the study's own, the critics, the adversary; reviewers after all of them."""
+        walk = self._bench.walk
+        judges, remember = self._cascade.for_slice()
+        kind = kind_of(walk)
+        judges = [KindGate(kind), *judges] if kind.shape is not None else judges
+        judges += [find("judges", name)() for name in walk.study.synthesize.judges]
+        judges += [each for each in (self._bench.critic, self._distilled) if each is not None]
+        if adversary is None:
+            return loop.Panel(
+                judges=judges, remember=remember, stateful=self._cascade.stateful, reviewers=self._reviewers
+            )
+
+        def remember_both(candidate_id: str, text: str) -> None:
+            remember(candidate_id, text)
+            adversary.remember(candidate_id)
+
+        stateful = self._cascade.stateful | {adversary.name}
+        return loop.Panel(
+            judges=[*judges, adversary], remember=remember_both, stateful=stateful, reviewers=self._reviewers
+        )
+
+    def _enough(self, quota: Quota) -> Callable[[str], bool]:
+        """Whether a slice's accepted records do already what organic ones would, asked now and then."""
+        every, texts = self._bench.walk.study.synthesize.viable_every, list[str]()
+
+        def enough(text: str) -> bool:
+            texts.append(text)
+            return len(texts) >= FEWEST_CROSSED and len(texts) % every == 0 and self._crossed(quota.label, texts)
+
+        return enough if every and quota.output is Output.TRAIN else lambda text: False
+
+
+def _worth(encoding: Encoding, adversary: Adversary | None) -> Callable[[Candidate], float]:
+    """What an accepted candidate is worth: its novelty in the slice; to an adversary also how wrong the student is."""
+    novelty = Novelty()
+
+    def worth(candidate: Candidate) -> float:
+        vector = encoding(candidate.text)
+        if not vector.any():
+            return 0.0
+        new = novelty.novelty(vector)
+        novelty.add(vector)
+        return new if adversary is None else new * (1 - adversary.score(candidate))
+
+    return worth
+
+
+def _shaped(speaking: Speaking, model: Metered, kind: Kind) -> AskShaped | None:
+    """Has a brief answered in the shape of its kind."""
+    if kind.shape is None:
+        return None
+    ask = speaking.asker(model, kind.shape, "generate")
+
+    async def shaped(request: Request) -> Shaped:
+        return Shaped(*await ask(request))
+
+    return shaped

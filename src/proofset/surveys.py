@@ -176,6 +176,20 @@ def survey_of_run(walk: Walk) -> tuple[Viability, ...]:
     return tuple(found)
 
 
+def crossed(walk: Walk, label: str, texts: Sequence[str]) -> bool:
+    """Whether the texts accepted in a slice so far have crossed into viability, by the verdict's encoder."""
+    settings = walk.study.measure
+    name = settings.encoder_beside(walk.study.encoder)
+    constants = Constants(delta=settings.delta, budget=settings.rare_budget, seed=walk.study.seed)
+    made = Exhibit(name="synthetic", vectors=None, texts=tuple(texts), slices=(label,) * len(texts))
+    parts = (*_only(_run_parts(walk), label)[:3], made)
+    if min(len(each) for each in parts) < FEWEST:
+        return False
+    encoder = _judge(walk, name)
+    taken = tuple(_booked(walk, each, name, encoder) for each in parts)
+    return _viability(taken, encoder.name, constants, label, ()).verdict is Crossing.CROSSED
+
+
 def _judge(walk: Walk, name: str) -> Encoder:
     """The verdict's encoder: a plugin, or one behind a server that the study names and that has a price."""
     settings = walk.study.encoders.get(name)

@@ -14,7 +14,6 @@ from unicodedata import normalize
 from pydantic_core import from_json
 
 from proofset.artifacts import PREFIX
-from proofset.assembly import organic
 from proofset.config import Study
 from proofset.costing import chain, telemetry
 from proofset.costing.catalogue import Catalogue, price_call
@@ -25,6 +24,7 @@ from proofset.costing.foreign import read_ledger
 from proofset.costing.ledger import ACCEPTED, REFUSED
 from proofset.costing.pricebook import Call, PriceBook
 from proofset.errors import InputError
+from proofset.judging import Bench
 from proofset.nouns.entry import Entry, Fate
 from proofset.nouns.event import BriefClosed, Costed, Event, Proposed, Spent
 from proofset.nouns.result import Usage, UsageBasis
@@ -35,9 +35,9 @@ from proofset.runs.seals import Sealed, money_lines
 from proofset.runs.seals import verify as verify_seals
 from proofset.speakers import Model
 from proofset.speaking import CRITIC, GENERATOR, prices_of
-from proofset.staging import planned
+from proofset.staging import composers_of, planned
 from proofset.synthesizing.brief import Composer
-from proofset.synthesizing.loop import Past
+from proofset.synthesizing.past import Past
 from proofset.synthesizing.reviewer import opinion_request
 from proofset.walk import Walk
 
@@ -165,7 +165,8 @@ def _call(row: dict[str, Any]) -> Call:
 
 
 def _estimate(walk: Walk) -> Estimate:
-    composers, settings = planned(walk, organic(walk)), walk.study.synthesize
+    bench, settings = Bench.of(walk), walk.study.synthesize
+    composers = composers_of(bench, planned(bench))
     same = walk.run.last_key("synthesize") == key(walk, "synthesize")  # else what was decided is decided anew
     pasts = Past.fold(walk.run.since("synthesize")) if same else {}
     needs = [_need(each, pasts.get(each.quota.slice, Past())) for each in composers]
@@ -227,7 +228,7 @@ def _critic_bytes(walk: Walk, composers: Sequence[Composer], generator: Asked) -
     settings = walk.study.synthesize.critic
     tokens = generator.habit.answer_tokens or generator.max_tokens / 2
     candidate = "x" * round(BYTES_A_TOKEN * tokens)
-    requests = (opinion_request(each.brief(0), candidate, settings, walk.title(each.quota.slice)) for each in composers)
+    requests = (opinion_request(each.brief(0), candidate, settings, walk.title(each.quota.label)) for each in composers)
     return _mean(sum(len(turn.content.encode("utf-8", "replace")) for turn in each.messages) for each in requests)
 
 

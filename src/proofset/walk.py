@@ -61,6 +61,8 @@ class Walk:
     """Called with something to ask where the models stand, when they begin to speak."""
     notice: Callable[[str], None] = nothing
     """Called with what a person at the terminal should know now."""
+    kept: dict[str, Any] = field(default_factory=dict, init=False)
+    """What one verb made at some expense and the next one needs as well; whoever needs it last lets it go."""
     seconds_told: float = field(default=0.0, init=False)
     """Processor seconds of the current stage that are already in the log as somebody's usage."""
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from proofset.config import Critic
+from proofset.judges import Critic
 from proofset.nouns.candidate import SEEN_ALL, Brief, Candidate, Decision
 from proofset.nouns.evidence import Evidence
 from proofset.synthesizing.critic import (

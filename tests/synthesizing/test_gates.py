@@ -6,68 +6,11 @@ import math
 import random
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from tests.synthesizing.judging import ORGANIC, brief, candidate, reason, sentence
 
-from proofset.config import Gates
 from proofset.copies import CopyIndex
-from proofset.nouns.candidate import Brief, Candidate, Decision
-from proofset.nouns.evidence import Anchor, Evidence
-from proofset.plugins import Judge
-from proofset.synthesizing.gates import AnchorGate, Cascade, CopyGate, FluencyGate, FormGate
-
-REASONS = {
-    "truncated", "too short", "too long", "repeats itself", "duplicate", "copy of organic", "contaminated",
-    "copies an anchor", "degenerate",
-}  # fmt: skip
-TEXT = "the quick brown fox jumps over a lazy dog while rivers run slowly past green hills and quiet towns"
-WORDS = TEXT.split()
-
-
-def sentence(seed: int, n: int = 12) -> str:
-    return " ".join(random.Random(seed).sample(WORDS, n))
-
-
-ORGANIC = [sentence(seed) for seed in range(60)]
-HOSTILE = [
-    "", " ", "\n\t", "a", "🙂" * 50, "🙂 🙃 😀 😁 😂", "word " * 10_000, " ".join(map(str, range(10_000))),
-    "1 2 3 4 5 6 7 8 9 0", "8675309 " * 6, "the quick\nbrown fox\r\njumps", "\x00 \x1f \x7f \x85 \u2028",
-    "\u202eabc d e f", "\ud800 half a pair", "Ａ ｆｕｌｌ ｗｉｄｔｈ ｔｅｘｔ", "ﷺ ﷺ ﷺ ﷺ", "é" * 4 + " é é é é",
-    "a\u0301" * 500, "x" * 100_000,
-    "İ ı ß ẞ ŉ", "%s {0} {text} \\n $x", "<script>alert(1)</script> a b c", "中文没有空格的一句话", "…" * 30,
-]  # fmt: skip
-
-
-def brief(opening: str = "", *anchors: str) -> Brief:
-    shown = tuple(Anchor(f"r{n}", text, "edge") for n, text in enumerate(anchors))
-    return Brief(
-        id="b",
-        slice="edge",
-        label="edge",
-        number=0,
-        anchors=shown,
-        evidence=Evidence(),
-        opening=opening,
-        unseen_fold=0,
-        seed=0,
-        prompt="",
-        shared_chars=0,
-    )
-
-
-def candidate(text: str, finish: str = "stop") -> Candidate:
-    return Candidate(id="c", brief_id="b", slice="edge", text=text, label="edge", unseen_fold=0, finish=finish)
-
-
-def reason(judge: Judge, text: str, *, told: Brief | None = None, finish: str = "stop") -> str:
-    """The reason code; empty when accepted."""
-    verdict = judge.judge(told or brief(), candidate(text, finish))
-    assert verdict.judge == judge.name
-    assert verdict.candidate_id == "c"
-    assert verdict.decision is (Decision.REJECT if verdict.reason else Decision.ACCEPT)
-    assert bool(verdict.critique) == bool(verdict.reason)
-    return verdict.reason
-
+from proofset.judges import Gates
+from proofset.synthesizing.gates import AnchorGate, CopyGate, FluencyGate, FormGate
 
 # ── form ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -157,6 +100,16 @@ def test_copies_are_found_whatever_their_case_and_spacing() -> None:
     exact, near = (gate.judge(brief(), candidate(f"the quick brown fox jumps over a {end}")) for end in ("dog", "cat"))
     assert exact.critique == "the same text as r1"
     assert near.critique == "75% of word pairs shared with r1"  # 6 of 8
+    assert exact.evidence == near.evidence == ("r1",)
+
+
+def test_several_indexes_are_looked_through_in_order() -> None:
+    first, second = CopyIndex(0.5), CopyIndex(0.5)
+    second.add("s1", "the quick brown fox jumps over a dog")
+    gate = CopyGate("duplicate", "duplicate", first, second)
+    assert gate.judge(brief(), candidate("the quick brown fox jumps over a dog")).evidence == ("s1",)
+    first.add("f1", "the quick brown fox jumps over a cat")
+    assert gate.judge(brief(), candidate("the quick brown fox jumps over a dog")).evidence == ("f1",)
 
 
 def test_copies_start_at_exactly_the_similarity() -> None:
@@ -202,66 +155,5 @@ def test_anchor_copies(copied: int, own: int, opening: int, code: str) -> None:
 def test_an_anchor_is_copied_from_its_middle_too() -> None:
     text = "well " + " ".join(ANCHOR.split()[5:16]) + " indeed so it is said by many people here today again and again"
     assert reason(AnchorGate(Gates()), text, told=brief("", ANCHOR)) == "copies an anchor"
+    assert AnchorGate(Gates()).judge(brief("", "another", ANCHOR), candidate(text)).evidence == ("r1",)
     assert reason(AnchorGate(Gates()), text, told=brief("")) == ""
-
-
-# ── all of them ─────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def cascade(held_out: str = "a sealed text that nobody may ever write again") -> Cascade:
-    sealed = CopyIndex(0.5)
-    sealed.add("h", held_out)
-    return Cascade(Gates(), [(f"r{n}", text) for n, text in enumerate(ORGANIC)], sealed)
-
-
-def first_reason(judges: list[Judge], text: str) -> str:
-    return next((code for judge in judges if (code := reason(judge, text))), "")
-
-
-def test_the_cascade_asks_in_order_and_knows_who_remembers() -> None:
-    judges, remember = cascade().for_slice()
-    names = [judge.name for judge in judges]
-    assert names == ["form", "duplicate", "organic copy", "contamination", "anchor copy", "fluency"]
-    before = {judge.name: reason(judge, sentence(77)) for judge in judges}
-    remember("c9", sentence(77))
-    changed = {judge.name for judge in judges if reason(judge, sentence(77)) != before[judge.name]}
-    assert changed == Cascade.stateful == {"duplicate"}
-
-
-def test_the_cascade_refuses_for_the_first_reason() -> None:
-    judges, remember = cascade().for_slice()
-    assert first_reason(judges, ORGANIC[3]) == "copy of organic"
-    assert first_reason(judges, "a sealed text that nobody may ever write again") == "contaminated"
-    assert first_reason(judges, sentence(77)) == ""
-    remember("c9", sentence(77))
-    assert first_reason(judges, sentence(77).upper()) == "duplicate"
-
-
-def test_each_slice_remembers_its_own() -> None:
-    shared = cascade()
-    (one, remember), (other, _) = shared.for_slice(), shared.for_slice()
-    remember("c1", sentence(78))
-    assert first_reason(one, sentence(78)) == "duplicate"
-    assert first_reason(other, sentence(78)) == ""
-
-
-@pytest.mark.parametrize("text", HOSTILE, ids=lambda text: ascii(text)[:24])
-def test_no_text_gets_more_than_a_verdict(text: str) -> None:
-    judges, remember = cascade().for_slice()
-    for told in (brief(), brief("the quick", *ORGANIC[:3]), brief(text[:50], text[:500])):
-        for finish in ("stop", "length", "trimmed"):
-            for judge in judges:
-                assert reason(judge, text, told=told, finish=finish) in REASONS | {""}
-    assert first_reason(judges, text) in REASONS  # none of these is a sentence
-    remember("c", text)
-    assert reason(judges[1], text) == "duplicate"
-
-
-@given(st.text(max_size=200), st.text(max_size=40))
-def test_any_text_gets_a_verdict(text: str, opening: str) -> None:
-    judges, _ = SHARED
-    for judge in judges:
-        assert reason(judge, text, told=brief(opening, ORGANIC[0], text)) in REASONS | {""}
-
-
-SHARED = cascade().for_slice()

@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from proofset.config import Critic
 from proofset.errors import ModelUnavailable, ReplyUnreadable
+from proofset.judges import Critic
 from proofset.nouns.candidate import Brief, Candidate, Decision, Verdict
 from proofset.nouns.evidence import Anchor, Evidence
 from proofset.plugins import Request

@@ -52,6 +52,8 @@ class Record:
     licence: str = ""
     generation: int = 0
     """0 for organic; a record made from generation g has g + 1."""
+    content: str = ""
+    """The whole of a task that is more than a text, as canonical JSON of its kind; empty for a text with a label."""
 
     @classmethod
     def organic(

@@ -14,8 +14,12 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from proofset.config import Critic
+from proofset.judges import Critic
 from proofset.nouns.candidate import SEEN_ALL, Brief, Candidate, Decision, Verdict
+
+Weights = NDArray[np.float64]
+TITLE = -3
+"""Fold of a title: no head is without it."""
 
 Encode = Callable[[Sequence[str]], Any]
 """Texts to features of shape ``(n, d)``, dense or sparse."""
@@ -24,12 +28,12 @@ Encode = Callable[[Sequence[str]], Any]
 class SparseHead:
     """Class-balanced logistic regression over sparse features, with a Head's face."""
 
-    def __init__(self, features: Any, labels: Sequence[str], strength: float) -> None:
-        """Fit to features of shape ``(n, d)``; ``strength`` is the inverse of regularisation."""
+    def __init__(self, features: Any, labels: Sequence[str], weights: Weights, strength: float) -> None:
+        """Fit to features of shape ``(n, d)`` with weights ``(n,)``; ``strength`` is the inverse of regularisation."""
         from sklearn.linear_model import LogisticRegression
 
         self._model = LogisticRegression(C=strength, class_weight="balanced", max_iter=2000)
-        self._model.fit(features, labels)
+        self._model.fit(features, labels, sample_weight=weights)
         self.classes = tuple(str(name) for name in self._model.classes_)
 
     def predict(self, vectors: Any) -> NDArray[np.float64]:
@@ -50,8 +54,8 @@ class Voice(Protocol):
         ...
 
 
-Fit = Callable[[Any, Sequence[str]], Voice]
-"""Features of shape ``(n, d)`` and labels to a classifier."""
+Fit = Callable[[Any, Sequence[str], Weights], Voice]
+"""Features of shape ``(n, d)``, labels, and weights of shape ``(n,)`` to a classifier."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,31 +76,39 @@ class HeadView:
         return full
 
 
-def head_view(name: str, encode: Encode, fit: Fit, organic: OrganicTexts) -> HeadView:
-    """Fit a head on all organic records, and one for each fold without it."""
-    features = encode(organic.texts)
-    heads: dict[int, Voice] = {}
-    for fold in (SEEN_ALL, *sorted(set(organic.folds))):
-        rows = np.flatnonzero(np.asarray(organic.folds) != fold)
-        labels = [organic.labels[row] for row in rows]
-        if len(set(labels)) > 1:
-            heads[fold] = fit(features[rows], labels)
-    return HeadView(name=name, encode=encode, labels=tuple(sorted(set(organic.labels))), heads=heads)
-
-
 @dataclass(frozen=True, slots=True)
 class OrganicTexts:
-    """The organic training records, column by column."""
+    """The organic training records, column by column, and what their labels are called."""
 
     texts: tuple[str, ...]
     labels: tuple[str, ...]
     folds: tuple[int, ...]
+    titles: tuple[tuple[str, str], ...] = ()
+    """(label, title) of labels whose title says what they are: knowledge of every fold."""
+    title_weight: float = 0.0
+    """What a title counts as an example of its label, in records."""
+
+
+def head_view(name: str, encode: Encode, fit: Fit, organic: OrganicTexts) -> HeadView:
+    """Fit a head on all organic records, and one for each fold without it; titles join them all."""
+    titles = [(label, title) for label, title in organic.titles if organic.title_weight > 0]
+    features = encode([*organic.texts, *(title for _, title in titles)])
+    weights = np.r_[np.ones(len(organic.texts)), np.full(len(titles), organic.title_weight)]
+    names = np.array([*organic.labels, *(label for label, _ in titles)], dtype=object)
+    folds = np.array([*organic.folds, *[TITLE] * len(titles)])
+    heads: dict[int, Voice] = {}
+    for fold in (SEEN_ALL, *sorted(set(organic.folds))):
+        rows = np.flatnonzero(folds != fold)
+        labels = [str(label) for label in names[rows]]
+        if len(set(labels)) > 1:
+            heads[fold] = fit(features[rows], labels, weights[rows])
+    return HeadView(name=name, encode=encode, labels=tuple(sorted(set(organic.labels))), heads=heads)
 
 
 def character_view(organic: OrganicTexts, *, strength: float = 30.0) -> HeadView:
     """TF-IDF of character 1- to 4-grams within words: sees spelling where embeddings see meaning."""
     encode = _character_features(organic.texts)
-    return head_view("characters", encode, lambda features, labels: SparseHead(features, labels, strength), organic)
+    return head_view("characters", encode, lambda x, y, weights: SparseHead(x, y, weights, strength), organic)
 
 
 def _character_features(texts: Sequence[str]) -> Encode:
@@ -136,6 +148,7 @@ class PanelCritic:
         else:
             decision, reason = Decision.REJECT, "off label"
             critique = f"{brief.label!r} against {self.labels[rival]!r}: {score:.0%}"
+        evidence = () if decision is Decision.ACCEPT else (self.labels[rival],)
         scores = (("asked against rival", round(score, 4)),)
         return Verdict(
             judge=self.name,
@@ -144,4 +157,5 @@ class PanelCritic:
             reason=reason,
             scores=scores,
             critique=critique,
+            evidence=evidence,
         )

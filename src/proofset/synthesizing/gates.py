@@ -1,29 +1,34 @@
-"""The cheap judges: form, degeneration, copies, contamination. Each refuses with one of its reason codes.
-
-They run in the order of ``cost / (1 - yield)``: the ones that refuse much for little come first.
-"""
+"""The cheapest judges: form, degeneration, copies, contamination. Each refuses with one of its reason codes."""
 
 from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from statistics import median
 
-from proofset.config import Gates
 from proofset.copies import CopyIndex, longest_shared_run, runs
+from proofset.judges import Gates
 from proofset.nouns.candidate import Brief, Candidate, Decision, Verdict
 from proofset.nouns.record import normal_form
-from proofset.plugins import Judge
 
 
-def _accept(judge: str, candidate: Candidate) -> Verdict:
+def accept(judge: str, candidate: Candidate) -> Verdict:
+    """The verdict of a judge who has nothing against a candidate."""
     return Verdict(judge=judge, candidate_id=candidate.id, decision=Decision.ACCEPT)
 
 
-def _reject(judge: str, candidate: Candidate, reason: str, critique: str) -> Verdict:
-    return Verdict(judge=judge, candidate_id=candidate.id, decision=Decision.REJECT, reason=reason, critique=critique)
+def reject(judge: str, candidate: Candidate, reason: str, critique: str, *evidence: str) -> Verdict:
+    """A refusal: ``reason`` is one of the judge's codes, ``critique`` is for people, ``evidence`` what it rests on."""
+    return Verdict(
+        judge=judge,
+        candidate_id=candidate.id,
+        decision=Decision.REJECT,
+        reason=reason,
+        critique=critique,
+        evidence=evidence,
+    )
 
 
 class FormGate:
@@ -40,15 +45,15 @@ class FormGate:
         del brief
         words, limits = candidate.text.casefold().split(), self._settings
         if candidate.finish == "length":
-            return _reject(self.name, candidate, "truncated", f"cut off after {len(words)} words")
+            return reject(self.name, candidate, "truncated", f"cut off after {len(words)} words")
         if len(words) < limits.min_words:
-            return _reject(self.name, candidate, "too short", f"{len(words)} words, at least {limits.min_words} asked")
+            return reject(self.name, candidate, "too short", f"{len(words)} words, at least {limits.min_words} asked")
         if len(words) > limits.max_words:
-            return _reject(self.name, candidate, "too long", f"{len(words)} words, at most {limits.max_words} asked")
+            return reject(self.name, candidate, "too long", f"{len(words)} words, at most {limits.max_words} asked")
         distinct = len(set(words)) / len(words)
         if distinct < limits.distinct_share:
-            return _reject(self.name, candidate, "repeats itself", f"only {distinct:.0%} of its words are distinct")
-        return _accept(self.name, candidate)
+            return reject(self.name, candidate, "repeats itself", f"only {distinct:.0%} of its words are distinct")
+        return accept(self.name, candidate)
 
 
 class FluencyGate:
@@ -76,8 +81,8 @@ class FluencyGate:
         bits = self._model.surprise(candidate.text)
         if bits > self.limit:
             words = f"{bits:.2f} bits a character, organic text stays below {self.limit:.2f}"
-            return _reject(self.name, candidate, "degenerate", words)
-        return _accept(self.name, candidate)
+            return reject(self.name, candidate, "degenerate", words)
+        return accept(self.name, candidate)
 
 
 class _Trigrams:
@@ -117,24 +122,27 @@ class _Surprises(dict[str, float]):
 
 
 class CopyGate:
-    """Is it new? One gate an index: organic text, held-out hashes, or what the slice has accepted so far."""
+    """Is it new? One gate a reason: duplicate, copy of organic, contaminated. Evidence: the id of the text copied.
 
-    def __init__(self, name: str, reason: str, index: CopyIndex) -> None:
-        """Refuse matches in ``index`` under the code ``reason``."""
-        self.name, self._reason, self._index = name, reason, index
+    It looks through indexes of organic text, of held-out hashes, of benchmarks, or of what was accepted before.
+    """
+
+    def __init__(self, name: str, reason: str, *indexes: CopyIndex) -> None:
+        """Refuse matches in any of ``indexes`` under the code ``reason``."""
+        self.name, self._reason, self._indexes = name, reason, indexes
 
     def judge(self, brief: Brief, candidate: Candidate) -> Verdict:
         """Refuse an exact or near copy."""
         del brief
-        match = self._index.match(candidate.text)
-        if match is None:
-            return _accept(self.name, candidate)
-        how = "the same text as" if match.exact else f"{match.similarity:.0%} of word pairs shared with"
-        return _reject(self.name, candidate, self._reason, f"{how} {match.key}")
+        for index in self._indexes:
+            if (match := index.match(candidate.text)) is not None:
+                how = "the same text as" if match.exact else f"{match.similarity:.0%} of word pairs shared with"
+                return reject(self.name, candidate, self._reason, f"{how} {match.key}", match.key)
+        return accept(self.name, candidate)
 
 
 class AnchorGate:
-    """Did it copy what it was shown? Reason: copies an anchor.
+    """Did it copy what it was shown? Reason: copies an anchor. Evidence: the anchor's record id.
 
     A continued opening is expected; a long run of an anchor's words is not, whatever comes after it. An opening that
     was not continued is the anchor's own words and nothing else.
@@ -151,7 +159,7 @@ class AnchorGate:
         normal = normal_form(candidate.text)
         words, given = normal.count(" ") + 1, len(brief.opening.split())
         if given and words <= given:
-            return _reject(self.name, candidate, "copies an anchor", "nothing but the words it was given")
+            return reject(self.name, candidate, "copies an anchor", "nothing but the words it was given")
         limit = min(self._settings.copied_run_words, max(4, math.ceil(0.6 * words)))
         too_long = max(limit, given + 1)
         mine = runs(normal, too_long)
@@ -159,37 +167,11 @@ class AnchorGate:
             if not mine.isdisjoint(runs(_anchor_form(anchor.text), too_long)):
                 run = longest_shared_run(candidate.text, anchor.text)
                 critique = f"{run} words in a row from {anchor.record_id}"
-                return _reject(self.name, candidate, "copies an anchor", critique)
-        return _accept(self.name, candidate)
+                return reject(self.name, candidate, "copies an anchor", critique, anchor.record_id)
+        return accept(self.name, candidate)
 
 
 @lru_cache(maxsize=1024)
 def _anchor_form(text: str) -> str:
     """The normal form of an anchor: the same few are compared with every candidate."""
     return normal_form(text)
-
-
-class Cascade:
-    """The gates in order. All slices share them, but for the one that remembers what a slice has accepted."""
-
-    def __init__(self, settings: Gates, organic: Sequence[tuple[str, str]], contamination: CopyIndex) -> None:
-        """``organic`` are (record id, text) of training records; ``contamination`` knows held-out texts as hashes."""
-        self._settings = settings
-        known = CopyIndex(settings.copy_similarity)
-        for record_id, text in organic:
-            known.add(record_id, text)
-        self._form = FormGate(settings)
-        self._shared: tuple[Judge, ...] = (
-            CopyGate("organic copy", "copy of organic", known),
-            CopyGate("contamination", "contaminated", contamination),
-            AnchorGate(settings),
-            FluencyGate([text for _, text in organic], settings),
-        )
-
-    stateful = frozenset({"duplicate"})
-    """The gates whose verdict depends on what was accepted before."""
-
-    def for_slice(self) -> tuple[list[Judge], Callable[[str, str], None]]:
-        """One slice's gates in order, and what to call with (id, text) of each accepted candidate."""
-        accepted = CopyIndex(self._settings.copy_similarity)
-        return [self._form, CopyGate("duplicate", "duplicate", accepted), *self._shared], accepted.add

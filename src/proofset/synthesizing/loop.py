@@ -9,7 +9,7 @@ nothing; what it is told of the past comes from the log.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from math import ceil
 
@@ -17,9 +17,14 @@ from proofset.config import Synthesize
 from proofset.errors import BudgetSpent, ModelError, ModelRefused, ModelUnavailable
 from proofset.nouns.candidate import Brief, Candidate, Decision, Quota, Stop, Verdict
 from proofset.nouns.event import BriefClosed, Event, Judged, Proposed, SliceClosed
-from proofset.nouns.record import content_id
-from proofset.plugins import ChatModel, Judge, Purpose, Request, Reviewer
+from proofset.plugins import Judge, Reviewer
+from proofset.synthesizing.adversary import EVEN, Adversary
+from proofset.synthesizing.approach import Planner
 from proofset.synthesizing.brief import Composer
+from proofset.synthesizing.generator import REVISABLE, Generator
+from proofset.synthesizing.past import Past
+from proofset.synthesizing.planning import spent_out
+from proofset.synthesizing.strategies import named
 
 FAILURES_IN_A_ROW = 10
 """Briefs that may fail one after the other before the run stops: by then the model is gone, not unlucky."""
@@ -29,6 +34,8 @@ SPARE = 1.25
 """Briefs open for each that is likely to be needed, at the yield so far."""
 TRUSTED = 8
 """Accepted briefs that the yield so far starts from: after the first few closings it is a guess, and a bad one dear."""
+LATEST = 64
+"""Briefs over which the yield of late is taken."""
 ONE_REQUEST = (400, 413, 422)
 """Statuses by which a server refuses one request and not the one who asks."""
 
@@ -47,47 +54,6 @@ class Panel:
 
 
 @dataclass(slots=True)
-class Past:
-    """What the log already holds of a slice."""
-
-    proposed: dict[str, Candidate] = field(default_factory=dict)
-    """Candidates by brief id."""
-    answered: dict[str, Candidate] = field(default_factory=dict)
-    """The same from before the settings changed: an equal brief is not asked again, only judged again."""
-    closed: dict[str, BriefClosed] = field(default_factory=dict)
-    """Closings by brief id."""
-    finished: bool = False
-
-    @property
-    def accepted(self) -> int:
-        """Records that were accepted."""
-        return sum(closing.winner is not None for closing in self.closed.values())
-
-    def knows(self, brief: Brief) -> bool:
-        """Whether the brief was answered or closed already, so that it need not be asked, or paid for, again."""
-        return brief.id in self.proposed or brief.id in self.closed or brief.id in self.answered
-
-    @classmethod
-    def fold(cls, events: Iterable[Event], earlier: Iterable[Event] = ()) -> dict[str, Past]:
-        """The past of every slice: ``events`` of this walk of the loop, and ``earlier`` ones under other settings."""
-        pasts: dict[str, Past] = {}
-        for event in earlier:
-            if isinstance(event, Proposed):
-                pasts.setdefault(event.candidate.slice, cls()).answered[event.candidate.brief_id] = event.candidate
-        for event in events:
-            match event:
-                case Proposed(candidate=candidate):
-                    pasts.setdefault(candidate.slice, cls()).proposed[candidate.brief_id] = candidate
-                case BriefClosed():
-                    pasts.setdefault(event.slice, cls()).closed[event.brief_id] = event
-                case SliceClosed():
-                    pasts.setdefault(event.slice, cls()).finished = True
-                case _:
-                    pass
-        return pasts
-
-
-@dataclass(slots=True)
 class Tried:
     """What is known of a brief when its turn to be closed comes."""
 
@@ -96,6 +62,8 @@ class Tried:
     """Why there is no candidate."""
     verdicts: dict[str, Verdict] = field(default_factory=dict)
     """Verdicts so far, by judge."""
+    refusal: Verdict | None = None
+    """The verdict that refused it."""
     unpaid: bool = False
     """Whether the budget did not reach; the brief stays open, and a later walk with more money takes it up."""
 
@@ -113,7 +81,7 @@ class SliceLoop:
 
     quota: Quota
     composer: Composer
-    model: ChatModel
+    generator: Generator
     panel: Panel
     settings: Synthesize
     tell: Callable[[Event], None]
@@ -126,9 +94,18 @@ class SliceLoop:
     """Shared by all slices that one model speaks for."""
     collapsing: Callable[[str], bool] = lambda text: False
     """Told of each accepted text, in order; whether the accepted ones have lost too much of what organic ones have."""
+    worth: Callable[[Candidate], float] = lambda candidate: 1.0
+    """Told of each accepted candidate, in order; what it is worth to the slice, in [0, 1]."""
+    enough: Callable[[str], bool] = lambda text: False
+    """Told of each accepted text, in order; whether the accepted ones do already what organic ones would."""
+    adversary: Adversary | None = None
+    """One of the panel's judges as well, where there is one."""
     accepted: int = 0
     refused_in_a_row: int = 0
-    _alarmed: bool = False
+    _history: list[tuple[bool, float]] = field(default_factory=list)
+    """Whether each closed brief was accepted, and 1 for its cost."""
+    _why: Stop | None = None
+    """Why to stop, where the last accepted candidate was reason enough."""
     _ahead: set[str] = field(default_factory=set)
 
     async def run(self) -> None:
@@ -138,6 +115,7 @@ class SliceLoop:
         """
         if self.past.finished:
             return
+        self._planner = self._new_planner()
         self._look_ahead()
         async with asyncio.TaskGroup() as briefs:
             stop = await self._go_through(briefs)
@@ -165,7 +143,7 @@ class SliceLoop:
             while stop is None and not held_back and next_to_open < self._open_until(next_to_close):
                 if held_back := self.halted():
                     break
-                brief = self.composer.brief(next_to_open)
+                brief = self.composer.brief(next_to_open, self._planner.approach(next_to_open))
                 opened[next_to_open] = brief, briefs.create_task(self._try(brief))
                 next_to_open += 1
             if not opened:
@@ -202,10 +180,12 @@ class SliceLoop:
     def _stop(self, n_closed: int) -> Stop | None:
         if self.accepted >= self.quota.accepted:
             return Stop.QUOTA_MET
-        if self._alarmed:
-            return Stop.COLLAPSE
+        if self._why is not None:
+            return self._why
         if self.refused_in_a_row >= self.settings.patience:
             return Stop.PATIENCE
+        if self.settings.min_yield and spent_out(self._history[-LATEST:], self.settings.min_yield, LATEST):
+            return Stop.MARGINAL
         return Stop.BRIEFS_SPENT if n_closed >= self.quota.max_briefs else None
 
     async def _try(self, brief: Brief) -> Tried:
@@ -214,9 +194,10 @@ class SliceLoop:
         try:
             if brief.id in self.past.closed:
                 return Tried(self.past.proposed.get(brief.id))
-            tried.candidate = self._known(brief) or await self._proposed(brief)
-            if self.panel.reviewers:
-                await self._review(brief, tried.candidate, tried)
+            tried.candidate = self._known(brief) or self._told(brief, await self.generator.propose(brief))
+            await self._review(brief, tried)
+            if self._may_be_set_right(tried):
+                await self._revise(brief, tried)
             self.streak.failed = 0
             return tried
         except BudgetSpent:
@@ -235,51 +216,47 @@ class SliceLoop:
         """The brief's candidate out of the log, where it is there."""
         if (candidate := self.past.proposed.get(brief.id)) is not None:
             return candidate
-        if (candidate := self.past.answered.get(brief.id)) is not None:
-            self.tell(Proposed(candidate=candidate, number=brief.number))
-        return candidate
+        candidate = self.past.answered.get(brief.id)
+        return None if candidate is None else self._told(brief, candidate)
 
-    async def _proposed(self, brief: Brief) -> Candidate:
-        """The candidate that the model writes."""
-        sampling = self.settings.sampling
-        reply = await self.model.reply(
-            Request(
-                prompt=brief.prompt,
-                max_tokens=sampling.max_tokens,
-                temperature=sampling.temperature,
-                top_p=sampling.top_p,
-                top_k=sampling.top_k,
-                min_p=sampling.min_p,
-                seed=brief.seed,
-                stop=("\n",),
-                shared_chars=brief.shared_chars,
-                purpose=Purpose("generate", brief.slice, brief.id),
-            )
-        )
-        text, finish = whole(" ".join(f"{brief.opening} {reply.text.strip()}".split()), reply.finish)
-        candidate = Candidate(
-            id=content_id("candidate", brief.id, text),
-            brief_id=brief.id,
-            slice=brief.slice,
-            text=text,
-            label=brief.label,
-            unseen_fold=brief.unseen_fold,
-            finish=finish,
-        )
+    def _told(self, brief: Brief, candidate: Candidate) -> Candidate:
         self.tell(Proposed(candidate=candidate, number=brief.number))
         return candidate
 
-    async def _review(self, brief: Brief, candidate: Candidate, tried: Tried) -> None:
-        """Ask the reviewers, unless a judge who needs to know nothing else refuses: those cost nothing."""
+    async def _review(self, brief: Brief, tried: Tried) -> None:
+        """Ask the reviewers, unless a judge who needs to know nothing else refuses: those cost nothing.
+
+        Where nobody has to be waited for and nothing can be set right, the judges are asked at the closing.
+        """
+        candidate = tried.candidate
+        if candidate is None or not (self.panel.reviewers or self.settings.revisions):
+            return
         for judge in self.panel.judges:
             if judge.name not in self.panel.stateful:
                 verdict = tried.verdicts[judge.name] = judge.judge(brief, candidate)
-                if verdict.decision is Decision.REJECT:
+                if verdict.decision is not Decision.ACCEPT:
+                    tried.refusal = verdict
                     return
         for reviewer in self.panel.reviewers:
             verdict = tried.verdicts[reviewer.name] = await reviewer.review(brief, candidate)
-            if verdict.decision is Decision.REJECT:
+            if verdict.decision is not Decision.ACCEPT:
+                tried.refusal = verdict
                 return
+
+    def _may_be_set_right(self, tried: Tried) -> bool:
+        if not self.settings.revisions or tried.candidate is None or tried.candidate.parent or tried.refusal is None:
+            return False
+        return tried.refusal.decision is Decision.REVISE or tried.refusal.reason in REVISABLE
+
+    async def _revise(self, brief: Brief, tried: Tried) -> None:
+        """One round under critique: the refusal is told, and the revision takes the candidate's place."""
+        assert tried.candidate is not None and tried.refusal is not None  # or there is nothing to set right
+        if tried.candidate.id not in self.past.refusals:
+            self.tell(Judged(verdict=tried.refusal))
+        revised = await self.generator.revise(brief, tried.candidate, tried.refusal)
+        tried.candidate, tried.refusal = self._told(brief, revised), None
+        tried.verdicts.clear()
+        await self._review(brief, tried)
 
     def _close(self, brief: Brief, tried: Tried) -> None:
         """Judge the candidate and commit; a brief the log has closed already keeps its outcome."""
@@ -290,13 +267,29 @@ class SliceLoop:
                 brief_id=brief.id, slice=brief.slice, number=brief.number, winner=winner, reason=reason
             )
             self.tell(closing)
-        if closing.winner is not None and tried.candidate is not None:
-            if tried.candidate.id not in self._ahead:
-                self.panel.remember(tried.candidate.id, tried.candidate.text)
-            self.accepted, self.refused_in_a_row = self.accepted + 1, 0
-            self._alarmed = self.collapsing(tried.candidate.text)
+        elif tried.candidate is not None:
+            tried.refusal = self.past.refusals.get(tried.candidate.id)
+        worth, won = 0.0, closing.winner is not None and tried.candidate is not None
+        if won and tried.candidate is not None:
+            worth = self._accept(tried.candidate)
         elif closing.reason != "surplus":
             self.refused_in_a_row += 1
+            self._planner.refused()
+        self._history.append((won or closing.reason == "surplus", 1.0))
+        self._planner.learn(brief, tried.candidate, None if won else tried.refusal, worth)
+
+    def _accept(self, candidate: Candidate) -> float:
+        """Remember an accepted candidate with everybody who has to know; what it is worth."""
+        if self.adversary is not None:
+            self._planner.student_knew(self.adversary.score(candidate) >= EVEN)
+        if candidate.id not in self._ahead:
+            self.panel.remember(candidate.id, candidate.text)
+        self.accepted, self.refused_in_a_row = self.accepted + 1, 0
+        if self.collapsing(candidate.text):
+            self._why = Stop.COLLAPSE
+        elif self.enough(candidate.text):
+            self._why = Stop.VIABLE
+        return self.worth(candidate)
 
     def _judged(self, brief: Brief, tried: Tried) -> tuple[str | None, str]:
         """The id of the accepted candidate, or None and the reason."""
@@ -306,33 +299,35 @@ class SliceLoop:
         for judge in self.panel.judges:
             verdict = tried.verdicts.get(judge.name) or judge.judge(brief, candidate)
             if not self._passes(verdict):
+                tried.refusal = verdict
                 return None, verdict.reason
         for reviewer in self.panel.reviewers:
             if not self._passes(tried.verdicts[reviewer.name]):
-                return None, tried.verdicts[reviewer.name].reason
+                tried.refusal = tried.verdicts[reviewer.name]
+                return None, tried.refusal.reason
         if self.accepted >= self.quota.accepted:  # opened before the quota was met: good, but not asked for
             return None, "surplus"
         return candidate.id, ""
 
     def _passes(self, verdict: Verdict) -> bool:
         """Whether the judge lets the candidate pass; what it has to say is told."""
-        if verdict.decision is Decision.REJECT or verdict.scores:
+        if verdict.decision is not Decision.ACCEPT or verdict.scores:
             self.tell(Judged(verdict=verdict))
-        return verdict.decision is not Decision.REJECT
+        return verdict.decision is Decision.ACCEPT
+
+    def _new_planner(self) -> Planner:
+        return Planner(
+            strategies=named(self.settings.strategies),
+            seed=f"{self.composer.seed}/{self.quota.slice}",
+            block=self.composer.run_length,
+            rivals=tuple(self.composer.rivals),
+            adversarial=self.adversary is not None,
+        )
 
 
 def _nobody_there(error: ModelError) -> bool:
     """Whether there is no server at all: no brief can be blamed for that, and none is closed for it."""
     return isinstance(error, ModelUnavailable) and error.unsent
-
-
-def whole(text: str, finish: str) -> tuple[str, str]:
-    """A text that was cut off, back to its last full sentence where that keeps half of it; paid for is paid for."""
-    if finish == "length":
-        end = max(text.rfind(mark) for mark in ".!?")
-        if end + 1 >= len(text) / 2:
-            return text[: end + 1], "trimmed"
-    return text, finish
 
 
 async def synthesize(loops: Sequence[SliceLoop], parallel: int) -> None:

@@ -14,8 +14,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from proofset.config import Critic
 from proofset.errors import ReplyUnreadable
+from proofset.judges import Critic
 from proofset.nouns.candidate import Brief, Candidate, Decision, Verdict
 from proofset.nouns.record import Message
 from proofset.plugins import Purpose, Request
@@ -31,8 +31,12 @@ class Opinion(BaseModel):
 
     accept: bool
     """Whether the candidate may stand."""
-    reason: Literal["none", "off label", "unnatural", "impossible", "incoherent", "unsafe"] = Field("none")
+    reason: Literal["none", "off label", "unnatural", "impossible", "incoherent", "unsafe", "breaks a rule"] = Field(
+        "none"
+    )
     """What is wrong with it; "none" when it may stand."""
+    rules: tuple[int, ...] = ()
+    """Numbers of the constitution's rules that it breaks."""
     critique: str = ""
     """In a sentence, for people."""
 
@@ -55,9 +59,14 @@ def _task() -> str:
     return files("proofset.synthesizing").joinpath("prompts/critic.md").read_text(encoding="utf-8").strip()
 
 
-def opinion_request(brief: Brief, text: str, settings: Critic, title: str) -> Request:
-    """What a model is asked about a text of the slice ``title``; equal texts in equal company have equal requests."""
+def opinion_request(brief: Brief, text: str, settings: Critic, title: str, rules: str = "") -> Request:
+    """What a model is asked about a text of the slice ``title``; equal texts in equal company have equal requests.
+
+    ``rules`` is the constitution in words, whose numbers a refusal has to cite.
+    """
     rubric = settings.rubric.format(title=title, label=brief.label)
+    if rules:
+        rubric = f'{rubric}\n\nRules; where one is broken, give its number in "rules":\n{rules}'
     examples = "\n".join(f"- {' '.join(anchor.text.split())}" for anchor in brief.anchors[:EXAMPLES])
     return Request(
         messages=(
@@ -75,13 +84,27 @@ class ModelCritic:
 
     name = "critic model"
 
-    def __init__(self, ask: Ask, settings: Critic, title: Callable[[str], str]) -> None:
-        """``title`` gives what people call a slice."""
-        self._ask, self._settings, self._title = ask, settings, title
+    def __init__(
+        self,
+        ask: Ask,
+        settings: Critic,
+        title: Callable[[str], str],
+        *,
+        rules: Callable[[str], str] = lambda label: "",
+        revises: bool = False,
+        name: str = "",
+    ) -> None:
+        """``title`` gives what people call a label, ``rules`` the constitution about it in words.
+
+        One that ``revises`` asks for a revision where it would refuse. A ``name`` tells the members of a panel apart.
+        """
+        self._ask, self._settings, self._title, self._rules = ask, settings, title, rules
+        self._against = Decision.REVISE if revises else Decision.REJECT
+        self.name = name or self.name
 
     def request(self, brief: Brief, text: str) -> Request:
         """What the model is asked about a text."""
-        return opinion_request(brief, text, self._settings, self._title(brief.slice))
+        return opinion_request(brief, text, self._settings, self._title(brief.label), self._rules(brief.label))
 
     async def review(self, brief: Brief, candidate: Candidate) -> Verdict:
         """The model's verdict; an answer that is no opinion, after all that could be tried, refuses the candidate."""
@@ -95,8 +118,14 @@ class ModelCritic:
         elif opinion.accept:
             decision, reason, critique = Decision.ACCEPT, "", opinion.critique
         else:
-            decision, critique = Decision.REJECT, opinion.critique
-            reason = opinion.reason if opinion.reason != "none" else "refused by the critic"
+            decision, critique = self._against, opinion.critique
+            unnamed = "breaks a rule" if opinion.rules else "refused by the critic"
+            reason = opinion.reason if opinion.reason != "none" else unnamed
         return Verdict(
-            judge=self.name, candidate_id=candidate.id, decision=decision, reason=reason, critique=critique[:300]
+            judge=self.name,
+            candidate_id=candidate.id,
+            decision=decision,
+            reason=reason,
+            critique=critique[:300],
+            evidence=tuple(map(str, opinion.rules)) if opinion and not opinion.accept else (),
         )

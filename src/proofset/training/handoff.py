@@ -28,11 +28,33 @@ def write_dataset(path: Path, corpus: Corpus) -> int:
     return len(corpus.records)
 
 
+PREFERENCE = ("prompt", "chosen", "rejected", "fault", "judge", "slice", "chosen_id", "rejected_id", "how")
+"""Fields of a line of preferences, and of the pairs it is written from."""
+
+
+def write_pairs(path: Path, pairs: Sequence[object]) -> int:
+    """Write one JSON line per preference pair to ``path``, and return how many.
+
+    Fields: ``prompt``, ``chosen``, ``rejected``, as preference trainers read them; then ``fault`` (the reason code for
+    which the rejected text was refused), ``judge``, ``slice``, ``chosen_id``, ``rejected_id``, ``how`` (revision or
+    neighbour) and ``synthetic``. The file appears whole or not at all.
+    """
+    part = path.with_name(path.name + ".part")
+    with part.open("w", encoding="utf-8", errors="backslashreplace", newline="\n") as file:
+        for pair in pairs:
+            row = {name: getattr(pair, name) for name in PREFERENCE} | {"synthetic": True}
+            file.write(json.dumps(row, ensure_ascii=False) + "\n")
+    part.replace(path)
+    return len(pairs)
+
+
 def _row(record: Record) -> dict[str, object]:
     """A record as other tools expect it."""
     row: dict[str, object] = {"id": record.id, "text": record.text, "label": record.label}
     if record.messages:
         row["messages"] = [{"role": message.role, "content": message.content} for message in record.messages]
+    if record.content:
+        row["content"] = json.loads(record.content)
     return row | {
         "synthetic": record.origin is Origin.SYNTHETIC,
         "generation": record.generation,
@@ -66,7 +88,8 @@ def card(corpus: Corpus, facts: Mapping[str, str]) -> str:
 
 
 _FIELDS = """\
-One JSON object a line: `id` (hash of the content), `text`, `label`, `messages` (conversations only), `synthetic` (true
+One JSON object a line: `id` (hash of the content), `text`, `label`, `messages` (conversations only), `content` (of
+kinds of task that are more than a text), `synthetic` (true
 for every generated record; keep this mark when you pass the data on), `generation` (0 organic, g + 1 for a record made
 from generation g), `source`, `licence`."""
 
