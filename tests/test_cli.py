@@ -72,6 +72,25 @@ def test_run_then_show(proofset: Command, town: ModuleType, tmp_path: Path) -> N
     assert {step["state"] for step in findings["steps"]} <= {"done", "not asked for"}
 
 
+def test_calibrate_puts_the_judges_on_trial_and_goes_no_farther(
+    proofset: Command, town: ModuleType, tmp_path: Path
+) -> None:
+    study_file = town.write_town(tmp_path)
+    tried = proofset("calibrate", study_file, "--runs", tmp_path / "runs")
+    assert tried.code == 0, tried.err
+    words = " ".join(tried.out.replace("\u00a0", " ").split())
+    for fragment in ("The judges on trial", "judge good records faults it is there for refused n", "wrong label",
+                     "cascade", "10 % faulty", "break-even"):  # fmt: skip
+        assert fragment in words, fragment
+    assert max(map(len, tried.out.splitlines())) <= 80
+    done = [event.verb for event in Run.read(tmp_path / "runs" / "town").events if isinstance(event, Finished)]
+    assert done == ["ingest", "audit", "ground", "calibrate"]
+    again = proofset("calibrate", study_file, "--runs", tmp_path / "runs", "--json")
+    assert "nothing to do" not in again.out
+    trial = json.loads(again.out)["trial"]
+    assert trial["rows"][-1]["judge"] == trial["judge"] == "cascade" and trial["worths"]
+
+
 @pytest.mark.parametrize("verb", list(cli.DETAILS))
 def test_every_verb_speaks_json(proofset: Command, town: ModuleType, tmp_path: Path, verb: str) -> None:
     study_file = town.write_town(tmp_path)

@@ -48,6 +48,7 @@ ONE_FILE = {
         "reporting/svqplots.py",
     ),
     "openvino": ("models/graphs.py",),
+    "py3langid": ("synthesizing/languages.py",),
     "safetensors": ("models/bert.py", "models/encoders.py"),
     "tokenizers": ("models/bert.py", "models/encoders.py", "models/vocabulary.py"),
     "xllamacpp": ("models/local.py",),
@@ -55,12 +56,14 @@ ONE_FILE = {
 """Edge libraries and the modules that may know each, one if possible: to replace the library is to rewrite those."""
 
 INSIDE_FUNCTIONS = {
-    "aiohttp", "genai_prices", "gguf", "jinja2", "matplotlib", "openvino", "pyarrow", "safetensors", "scipy", "sklearn",
-    "tokenizers", "torch", "transformers", "xllamacpp",
+    "aiohttp", "genai_prices", "gguf", "jinja2", "matplotlib", "openvino", "py3langid", "pyarrow", "safetensors",
+    "scipy", "sklearn", "tokenizers", "torch", "transformers", "xllamacpp",
 }  # fmt: skip
 """Heavy libraries: imported by the function that needs them, so that a command pays only for what it uses."""
 
-NOT_FOR_HELP = {"aiohttp", "matplotlib", "numpy", "pyarrow", "scipy", "sklearn", "tokenizers", "torch", "xllamacpp"}
+NOT_FOR_HELP = {
+    "aiohttp", "matplotlib", "numpy", "py3langid", "pyarrow", "scipy", "sklearn", "tokenizers", "torch", "xllamacpp",
+}  # fmt: skip
 """What ``proofset --help`` must not import."""
 
 HOLLOW_NAMES = re.compile(r"(?:^|_)(?:helpers?|utils?|managers?)(?:_|$)|(?:Helper|Util|Manager)s?(?:$|[A-Z])")
@@ -202,7 +205,7 @@ def verb_table(readme: str) -> list[str]:
 def drawn_layout(markdown: str) -> dict[str, bool]:
     """Modules that the layout of architecture.md draws, each with whether it is there yet or only planned."""
     room, drawn = "", {}
-    for indent, name, slash, words in re.findall(r"^( {2,4})(\w+(?:\.py)?)(/?) {2,}(.*)$", markdown, re.MULTILINE):
+    for indent, name, slash, words in re.findall(r"^( {2,4})([\w/]*\w(?:\.py)?)(/?) {2,}(.*)$", markdown, re.MULTILINE):
         room = f"{name}/" if slash else room if len(indent) == 4 else ""
         if name.endswith(".py"):
             drawn[room + name] = not words.endswith("(planned)")
@@ -337,8 +340,8 @@ def test_the_verb_table_is_read() -> None:
 
 
 def test_the_layout_is_read() -> None:
-    page = "```\nsrc/\n  a.py    A\n  b.py    B (planned)\n\n  runs/   RUNS\n    a.py  A\n```\n"
-    assert drawn_layout(page) == {"a.py": True, "b.py": False, "runs/a.py": True}
+    page = "```\nsrc/\n  a.py    A\n  b.py    B (planned)\n\n  runs/   RUNS\n    a.py  A\n\n  runs/c/  C\n    d.py  D\n"
+    assert drawn_layout(page) == {"a.py": True, "b.py": False, "runs/a.py": True, "runs/c/d.py": True}
 
 
 def test_a_module_of_data_alone_needs_no_test(tmp_path: Path) -> None:
@@ -413,7 +416,7 @@ def test_every_module_has_its_test() -> None:
 def test_the_architecture_is_drawn_as_it_is() -> None:
     drawn = drawn_layout((ROOT / "docs" / "architecture.md").read_text("utf-8"))
     there = {path.relative_to(SRC).as_posix() for path in MODULES} - {
-        f"{room.name}/__init__.py" for room in SRC.iterdir()
+        path.relative_to(SRC).as_posix() for path in SRC.glob("*/**/__init__.py")
     }
     now = {name for name, is_there in drawn.items() if is_there}
     _none(there - now, "docs/architecture.md: these modules are there, but not drawn, or drawn as planned")

@@ -42,6 +42,7 @@ TOWN_FILE = Path(__file__).parent / "toy" / "town.py"
 
 
 LOOP_STAGES = {"generate", "critic"}
+"""Without a trial."""
 
 
 def corpus(run: Run) -> str:

@@ -15,6 +15,7 @@ from proofset.models.chat import EndpointChat
 from proofset.models.encoders import static
 from proofset.models.local import LocalChat
 from proofset.plugins import Request, Row, Seam, find
+from proofset.synthesizing.kinds.shape import conforms
 
 
 @pytest.mark.parametrize(
@@ -27,6 +28,11 @@ from proofset.plugins import Request, Row, Seam, find
 )  # fmt: skip
 def test_ours_are_found_by_name(seam: Seam, name: str, plugin: Any) -> None:
     assert find(seam, name) is plugin
+
+
+@pytest.mark.parametrize("name", ["conversation", "evaluation", "labelled", "question", "scenario"])
+def test_our_kinds_keep_to_their_protocol(name: str) -> None:
+    assert conforms(find("kinds", name)) == []
 
 
 def test_the_linear_trainer_fits_and_loads() -> None:
@@ -44,6 +50,7 @@ def test_an_unknown_name_is_told_what_there_is(seam: Seam, name: str) -> None:
         "models": "chat, local, openvino",
         "encoders": "minilm, static",
         "judges": "none",
+        "kinds": "conversation, evaluation, labelled, question, scenario",
     }
     assert caught.value.hint == f"known {seam}: {known.get(seam, 'linear')}"
 

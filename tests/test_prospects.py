@@ -40,7 +40,7 @@ def test_every_brief_is_an_attempt_and_the_money_is_the_ledgers(run: Path) -> No
     found = tally(treasury.run_table(run))
     assert pilot.total_usd is not None and pilot.total_usd + left_out == found.total.usd
     assert int(pilot.flags("accepted").sum()) == found.accepted and pilot.total_bytes == found.accepted_bytes
-    assert not all(pilot.flags("passed")) and len(set(pilot.seeds)) == 3
+    assert not all(pilot.flags("passed")) and len(set(pilot.seeds)) == 4
     copies = sum(event.reason == "duplicate" for event in closings)
     assert int(pilot.flags("passed").sum() - pilot.flags("unique").sum()) == copies
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from proofset import artifacts
 from proofset import speaking as speaking_module
 from proofset.config import Study
 from proofset.errors import RunUnwritable
+from proofset.judging import TRIAL
 from proofset.models.purse import NOTHING, Amount
 from proofset.models.scripted import ScriptedChat
 from proofset.models.structured import Shape, _with_schema
@@ -26,8 +28,8 @@ from proofset.plugins import Purpose, Request
 from proofset.runs.folder import Run
 from proofset.runs.responses import Responses, home
 from proofset.speakers import Model
-from proofset.speaking import BYTES_A_TOKEN, CRITIC, GENERATOR, Speaking, _Dearest, _identity, make, used_up
-from proofset.synthesizing.reviewer import ModelCritic, Opinion
+from proofset.speaking import BYTES_A_TOKEN, CRITIC, GENERATOR, Speaking, _Dearest, _identity, critics_of, make, used_up
+from proofset.synthesizing.reviewer import Answered, ModelCritic, Opinion
 from proofset.walk import Walk
 
 SERVER: dict[str, Any] = {
@@ -56,6 +58,41 @@ def spent(stage: str, usd: str | None, basis: UsageBasis = UsageBasis.OVERRIDE) 
     """An event of one attempt of 7 tokens in and 3 out."""
     money = None if usd is None else Decimal(usd)
     return Spent(usage=Usage(model="m", stage=stage, input_tokens=7, output_tokens=3, usd=money, basis=basis))
+
+
+def test_a_trials_calls_are_paid_out_of_the_loops_budget_and_the_verbs_own_work_is_not() -> None:
+    assert used_up([spent(TRIAL, "0.3"), spent("calibrate", "7")]) == Amount(Decimal("0.3"), 10, 1)
+
+
+def test_a_panel_that_is_asked_several_questions_is_kept_enough_for(tmp_path: Path) -> None:
+    def bound(**critic: Any) -> Amount:
+        study = Study.parse(
+            {"name": "w", "ingest": {"path": "rows.csv"}, "synthesize": {"model": SERVER, "critic": critic}}
+        )
+
+        async def scenario(run: Run) -> Amount:
+            speaking = Speaking(Walk(run, study, tmp_path))
+            critics = [
+                speaking.metered(ScriptedChat(lambda request: ""), place) for _, place in critics_of_study(study)
+            ]
+            found = speaking.judging_bound(critics)(ASK)
+            await speaking.close()
+            return found
+
+        folder = tmp_path / f"w{len(list(tmp_path.iterdir()))}"
+        with Run.open(folder, study.model_dump(mode="json"), "") as run:
+            return asyncio.run(scenario(run))
+
+    one = bound(model=SERVER)
+    assert bound(model=SERVER, panel=[SERVER]).requests == 2 * one.requests
+    assert bound(model=SERVER, questions=["opinion", "blind", "pairwise"]).requests == 4 * one.requests
+    assert bound(model=SERVER, panel=[SERVER], questions=["blind", "opinion"]).usd == 4 * (one.usd or 0)
+
+
+def critics_of_study(study: Study) -> list[tuple[Model, str]]:
+    """The critic models, and where they stand."""
+    walk: Any = SimpleNamespace(study=study)
+    return critics_of(walk)
 
 
 def test_used_up_adds_the_loops_calls_and_replays_cost_nothing() -> None:
@@ -227,10 +264,15 @@ def test_what_is_kept_for_judging_covers_the_critics_call(tmp_path: Path, letter
         asked = Request(prompt=brief.prompt, max_tokens=64, temperature=1.0)
         candidate = letters * (BYTES_A_TOKEN * asked.max_tokens // len(letters.encode()))
         settings = walk.study.synthesize.critic
-        reviewing = ModelCritic(speaking.asker(reader), settings, lambda name: f"{name} record")
+        ask = speaking.asker(reader, Opinion)
+
+        async def answered(request: Request) -> Answered:
+            return Answered(*await ask(request))
+
+        reviewing = ModelCritic(answered, settings, lambda name: f"{name} record")
         request = reviewing.request(brief, candidate)
         told = _with_schema(request, Shape.of(Opinion).schema_json, "prompted")
-        kept, needed = speaking.judging_bound(reader)(asked), reader.bound(told)
+        kept, needed = speaking.judging_bound([reader])(asked), reader.bound(told)
         assert needed.usd <= kept.usd and needed.tokens <= kept.tokens and needed.requests <= kept.requests
         await speaking.close()
 

@@ -16,6 +16,7 @@ from proofset import surveys
 from proofset.config import Study
 from proofset.errors import ConfigError, LeakageError, UnpricedModel
 from proofset.exhibits import Exhibit
+from proofset.measuring.viability import FEWEST
 from proofset.nouns.event import Decided, Spent
 from proofset.nouns.result import UsageBasis
 from proofset.nouns.viability import Crossing
@@ -154,6 +155,17 @@ def test_a_run_is_measured_by_another_encoder_on_halves_of_what_was_sealed(
     assert found.verdict is not Crossing.CROSSED, "fewer than 1,500 of each"
     again = surveys.survey_of_run(rich)[0]
     assert again == found
+
+
+def test_too_few_records_have_not_crossed_and_no_encoder_is_asked(
+    town: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study_file = town.write_town(tmp_path)
+    town.walk_town(study_file, tmp_path / "runs", verb="ground")
+    walk = Walk(Run.read(tmp_path / "runs" / "town"), Study.read(study_file), tmp_path)
+    monkeypatch.setattr(surveys, "encoder_of", lambda name: pytest.fail("nothing is to be encoded"))
+    texts = [f"wind rain flood roof gale number {n}" for n in range(FEWEST + 1)]
+    assert surveys.crossed(walk, "storm", texts) is False
 
 
 def test_over_all_slices_organic_records_come_in_the_proportions_of_the_synthetic_ones() -> None:

@@ -27,6 +27,8 @@ usd_per_million_input = "1"
 usd_per_million_output = "2"
 """
 
+SERVED = CRITIC.replace("critic.model", "model")
+
 
 @pytest.fixture
 def run(town: ModuleType, tmp_path: Path) -> Path:
@@ -121,6 +123,17 @@ def test_an_estimate_before_anything_is_paid_says_what_it_assumes(town: ModuleTy
     assert not [
         event for event in Run.read(tmp_path / "runs" / "town").events if getattr(event, "verb", "") == "synthesize"
     ]
+
+
+def test_a_kind_that_is_asked_in_turns_has_something_to_read_as_well(town: ModuleType, tmp_path: Path) -> None:
+    tokens = {}
+    for kind in ("labelled", "question"):
+        study = town.amend(
+            town.write_town(tmp_path / kind), ("quota = 12", f'quota = 12\nkind = "{kind}"'), more=SERVED
+        )
+        (line,) = treasury.estimate(study, tmp_path / "runs" / kind).lines
+        tokens[kind] = line.input_tokens.likely / line.calls.likely
+    assert tokens["question"] > tokens["labelled"] > 20, "the task and its data stand in the turns"
 
 
 def test_an_estimate_after_a_walk_has_nothing_left_to_ask_and_knows_the_habits(

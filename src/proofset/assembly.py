@@ -20,9 +20,8 @@ from proofset.nouns.candidate import SEEN_ALL, Candidate, Output
 from proofset.nouns.event import BriefClosed, DeficitRanked, Proposed
 from proofset.nouns.evidence import Passage
 from proofset.nouns.record import Corpus, HeldOut, Origin, Record, content_id, normal_form
-from proofset.plugins import Trainer, find
+from proofset.plugins import Content, Kind, Trainer, find
 from proofset.runs import tables
-from proofset.synthesizing.kinds.shape import Content, Kind
 from proofset.synthesizing.outputs import Leakage, check_apart
 from proofset.training import mixture
 from proofset.walk import Walk

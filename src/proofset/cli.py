@@ -25,6 +25,7 @@ SUMMARIES = {
     "ingest": "Turn rows into records and seal the held-out set.",
     "audit": "Find which slices starve, and by how many records.",
     "ground": "Read the passages and facts candidates rest on.",
+    "calibrate": "Put the judges on trial, before anything is spent.",
     "synthesize": "Propose, judge and refill until quotas are met.",
     "measure": "Compare synthetic with organic text at equal size.",
     "cost": "State what the run cost, by stage, slice and fate.",
@@ -39,6 +40,7 @@ DETAILS = {
     "ingest": "ingested",
     "audit": "deficits",
     "ground": "grounded",
+    "calibrate": "trial",
     "synthesize": "synthesis",
     "measure": "pairs",
     "cost": "cost",
@@ -316,12 +318,15 @@ def _walk(study_file: Path, runs: Path, verb: str, budget_usd: str, *, as_json: 
 
 
 def _print_findings(study: Study, run: Run, verb: str, *, as_json: bool) -> None:
-    from proofset.reporting import story, terminal
+    from proofset.reporting import story, terminal, trialtable
     from proofset.terminal import console
 
     if as_json:
         plain = story.as_json(story.findings(study, run.events))
         click.echo(json.dumps({"run": str(run.folder), **_part(plain, verb)}, indent=2, ensure_ascii=False))
+        return
+    if verb == "calibrate":
+        console().print(trialtable.trial_view(story.findings(study, run.events).trial))
         return
     console().print(terminal.summary(study, run.events))
     page = run.path("report.html")

@@ -48,8 +48,8 @@ from proofset.synthesizing.reviewer import Answered, ModelCritic, Opinion
 from proofset.walk import Walk
 
 M = TypeVar("M", bound=BaseModel)
-TRIAL = "calibrate"
-"""Stage that calls of a trial are booked on."""
+TRIAL = "trial"
+"""Stage that calls of a trial are booked on; what the verb itself takes of this machine is booked on its own name."""
 SENTENCES = "minilm"
 """Encoder plugin of the critic's view that knows sentences."""
 
@@ -140,32 +140,39 @@ class Bench:
             members = [
                 self._reviewer(question, speaking, critic, number, stage) for number, critic in enumerate(critics)
             ]
-            found.append(members[0] if len(members) == 1 else self._panel(members))
+            found.append(members[0] if len(members) == 1 else self._panel(members, question, stage))
         return found
 
-    def _panel(self, members: Sequence[Reviewer]) -> PanelReviewer:
-        rule = self.walk.study.synthesize.critic.panel_rule
+    def _panel(self, members: Sequence[Reviewer], question: str, stage: str) -> PanelReviewer:
+        """The members as one; what each is worth is known when they have been on trial."""
+        settings = self.walk.study.synthesize.critic
+        weighted = settings.panel_rule == "weighted" and stage != TRIAL
+        rule = "majority" if settings.panel_rule == "weighted" and not weighted else settings.panel_rule
         measured = [event for event in self.walk.run.since("calibrate") if isinstance(event, JudgeMeasured)]
-        weights = weights_from(measured) if rule == "weighted" else None
-        return PanelReviewer(members, rule, weights)
+        name = "panel" if len(settings.questions) == 1 else f"panel, {question}"
+        return PanelReviewer(members, rule, weights_from(measured) if weighted else None, name=name)
 
     def _reviewer(self, question: str, speaking: Speaking, critic: Metered, number: int, stage: str) -> Reviewer:
         settings, title = self.walk.study.synthesize.critic, self.walk.title
         ask = partial(_asking, speaking, critic, stage)
+
+        def named(name: str) -> str:
+            return f"{name} {number + 1}" if settings.panel else name
+
         if question == "blind":
             file = ask(Filed)
 
             async def filed(request: Request) -> FiledAs:
                 return FiledAs(*await file(request))
 
-            return BlindReviewer(filed, title, self.rivals)
+            return BlindReviewer(filed, title, self.rivals, name=named(BlindReviewer.name))
         if question == "pairwise":
             choose = ask(Choice)
 
             async def chosen(request: Request) -> Chosen:
                 return Chosen(*await choose(request))
 
-            return PairwiseReviewer(chosen, title)
+            return PairwiseReviewer(chosen, title, name=named(PairwiseReviewer.name))
         think = ask(Opinion)
 
         async def answered(request: Request) -> Answered:
@@ -178,7 +185,7 @@ class Bench:
             title,
             rules=constitution.words if constitution else lambda label: "",
             revises=bool(self.walk.study.synthesize.revisions),
-            name=f"{ModelCritic.name} {number + 1}" if settings.panel else "",
+            name=named(ModelCritic.name),
         )
 
     @cached_property

@@ -338,7 +338,7 @@ VERBS: Mapping[str, Verb] = {
     "ground": Verb(ground, ("ground",), ("ingest",), lambda study: (study.ground.passages, study.ground.facts)),
     "calibrate": Verb(
         calibrate,
-        ("synthesize.gates", "synthesize.critic", "synthesize.judges", "synthesize.revisions", "encoder"),
+        ("synthesize.gates", "synthesize.critic", "synthesize.judges", "encoder"),
         ("audit", "ground"),
         rule_files,
     ),

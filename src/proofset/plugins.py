@@ -23,6 +23,7 @@ from proofset.nouns.result import Usage
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+    from pydantic import BaseModel
 
     Floats = NDArray[np.float64] | NDArray[np.float32]
 
@@ -171,6 +172,64 @@ class Reviewer(Protocol):
 
     async def review(self, brief: Brief, candidate: Candidate) -> Verdict:
         """The verdict on ``candidate``, which was made for ``brief``. Raises ModelError when there is none to get."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What a candidate holds, read out of a model's answer."""
+
+    text: str
+    """What judges, copy gates and encoders read."""
+    json: str = ""
+    """Canonical JSON of the whole; empty for a plain text."""
+    label: str = ""
+    """Empty: the brief's."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """What a prompt says of a slice beside the brief. All but the lessons is the user's own and trusted."""
+
+    title: str
+    """What people call the slice."""
+    heading: str = ""
+    """Line that opens the request; empty: one made of the title."""
+    lessons: tuple[str, ...] = ()
+    """What was refused lately and why, in words. They may quote candidates, so a prompt shows them as data."""
+    persona: str = ""
+    """Who is to have written it; empty: nobody in particular."""
+    rules: str = ""
+    """The constitution in words; empty: none."""
+    difficulty: int = 0
+    """0 is plain; each step up is harder than the one before."""
+
+
+class Kind(Protocol):
+    """A kind of task. Stateless: equal briefs give equal messages, equal answers equal contents."""
+
+    name: str
+    """In words, for people."""
+
+    @property
+    def shape(self) -> type[BaseModel] | None:
+        """Shape of the model's answer; None: the model continues the brief's prompt with free text."""
+        ...
+
+    def messages(self, brief: Brief, told: Told) -> tuple[Message, ...]:
+        """The turns to answer, with all that others wrote delimited as data; () for a kind that continues a prompt."""
+        ...
+
+    def read(self, answer: Any, brief: Brief) -> Content:
+        """What is in an answer: an instance of ``shape``, or a string where there is none. Never raises for one."""
+        ...
+
+    def fault(self, content: Content, brief: Brief) -> str:
+        """What is wrong with the form, as a code of the kind's closed list; empty when nothing is. Never raises."""
+        ...
+
+    def messages_of(self, content: Content) -> tuple[Message, ...]:
+        """The turns of the record; () for a plain text, and for a content that has none."""
         ...
 
 

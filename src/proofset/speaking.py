@@ -46,8 +46,8 @@ GENERATOR, CRITIC = "synthesize.model", "synthesize.critic.model"
 """Where the settings of the two speakers stand in the study."""
 BYTES_A_TOKEN = 8
 """Bytes of a candidate for each token it may have, when the cost of judging it is bounded before it is written."""
-LOOP_STAGES = frozenset({"generate", "critic", "calibrate"})
-"""Stages that the loop's budget pays for."""
+LOOP_STAGES = frozenset({"generate", "critic", "trial"})
+"""Stages that the loop's budget pays for: calls to models."""
 
 M = TypeVar("M", bound=BaseModel)
 Told = tuple[M | None, str]

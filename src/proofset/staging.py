@@ -22,14 +22,13 @@ from proofset.nouns.candidate import Candidate, Output, Quota
 from proofset.nouns.event import DeficitRanked
 from proofset.nouns.evidence import Fact, Passage
 from proofset.nouns.record import Record
-from proofset.plugins import ChatModel, Request, Reviewer, find
+from proofset.plugins import ChatModel, Kind, Request, Reviewer, find
 from proofset.runs import tables
 from proofset.speaking import GENERATOR, Speaking, make
 from proofset.synthesizing import loop
 from proofset.synthesizing.adversary import Adversary
 from proofset.synthesizing.brief import Composer, Rival, quotas
 from proofset.synthesizing.generator import AskShaped, Generator, KindGate, Shaped
-from proofset.synthesizing.kinds.shape import Kind
 from proofset.synthesizing.paraphrases import Encoding
 from proofset.synthesizing.past import Past
 from proofset.synthesizing.planning import Novelty
@@ -161,16 +160,17 @@ class _Crew:
         )
 
     def loops(self, plan: Sequence[Quota], halted: Callable[[], bool]) -> list[loop.SliceLoop]:
-        """The loops of these quotas, knowing whatever the run has accepted so far."""
+        """The loops of these quotas, knowing whatever was accepted for earlier outputs: the same in every run."""
         walk = self._bench.walk
-        before = [] if not plan or plan[0].output is Output.TRAIN else candidates(walk)[1]
+        order = [*Output]
+        known = [] if not plan or plan[0].output is Output.TRAIN else candidates(walk)[1]
+        before = [each for each in known if order.index(each.output) < order.index(plan[0].output)]
         found = []
         for composer in composers_of(self._bench, plan):
             adversary = self._adversary(composer.quota)
             panel = self._panel(adversary)
             for each in before:
-                if each.slice != composer.quota.slice:
-                    panel.remember(each.id, each.text)
+                panel.remember(each.id, each.text)
             found.append(
                 loop.SliceLoop(
                     quota=composer.quota,

@@ -14,6 +14,7 @@ from proofset.assembly import HELDOUT, RECORDS, corpus_of, earlier, edge_slices
 from proofset.costing.prices import check_priced
 from proofset.errors import LeakageError
 from proofset.exhibits import Exhibit, divided, encoded, encoder_of
+from proofset.judging import SENTENCES
 from proofset.measuring.blocks import Vectors
 from proofset.measuring.collapse import collapse
 from proofset.measuring.frame import Constants
@@ -172,8 +173,15 @@ def survey_of_run(walk: Walk) -> tuple[Viability, ...]:
             found.append(_not_taken(sizes, name, constants, slice_name))
         else:
             taken = tuple(_booked(walk, each, name, judge()) for each in own)
-            found.append(_viability(taken, judge().name, constants, slice_name, ()))
+            found.append(_viability(taken, judge().name, constants, slice_name, _steered(walk, name)))
     return tuple(found)
+
+
+def _steered(walk: Walk, name: str) -> tuple[str, ...]:
+    """What has to be said of a verdict whose encoder had a voice in the loop."""
+    if name == SENTENCES and "sentences" in walk.study.synthesize.critic.views:
+        return ("the verdict's encoder also sat in the critic, and what steers flatters: name another measure.encoder",)
+    return ()
 
 
 def crossed(walk: Walk, label: str, texts: Sequence[str]) -> bool:

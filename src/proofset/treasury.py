@@ -25,6 +25,7 @@ from proofset.costing.ledger import ACCEPTED, REFUSED
 from proofset.costing.pricebook import Call, PriceBook
 from proofset.errors import InputError
 from proofset.judging import Bench
+from proofset.nouns.candidate import Brief
 from proofset.nouns.entry import Entry, Fate
 from proofset.nouns.event import BriefClosed, Costed, Event, Proposed, Spent
 from proofset.nouns.result import Usage, UsageBasis
@@ -183,12 +184,17 @@ def _estimate(walk: Walk) -> Estimate:
 def _need(composer: Composer, past: Past) -> Need:
     quota, closed = composer.quota, len(past.closed)
     numbers = range(0, quota.max_briefs, max(1, quota.max_briefs // SAMPLED))
-    sizes = (len(composer.brief(number).prompt.encode("utf-8", "replace")) for number in islice(numbers, SAMPLED))
+    sizes = (_bytes_of(composer.brief(number)) for number in islice(numbers, SAMPLED))
     left = 0 if past.finished else max(0, quota.accepted - past.accepted)
     return Need(
         slice=quota.slice, wanted=left, most_briefs=0 if past.finished else max(0, quota.max_briefs - closed),
         prompt_bytes=_mean(sizes),
     )  # fmt: skip
+
+
+def _bytes_of(brief: Brief) -> int:
+    """UTF-8 bytes of what a generator is asked: a prompt, or turns."""
+    return len("".join([brief.prompt, *(turn.content for turn in brief.messages)]).encode("utf-8", "replace"))
 
 
 def _asked(

@@ -225,11 +225,27 @@ def measures() -> list[Event]:
     return [*pairs, Measured(measure=missing, control=missing)]
 
 
+def tried(judge: str, fault: str, refused: int, n: int) -> JudgeMeasured:
+    better = Better.LOWER if fault in ("none", "contradicts itself") else Better.HIGHER
+    return JudgeMeasured(judge=judge, fault=fault, rejected=share("rejected", refused, n, better))
+
+
 def trials() -> list[Event]:
     return [
-        JudgeMeasured(judge="form", fault="looped", rejected=share("rejected", 60, 60, Better.HIGHER)),
-        JudgeMeasured(judge="critic", fault="wrong label", rejected=share("rejected", 51, 60, Better.HIGHER)),
-        JudgeMeasured(judge="critic", fault="none", rejected=share("rejected", 4, 60)),
+        tried("form", "none", 0, 60),
+        tried("form", "repeats itself", 60, 60),
+        tried("critic", "none", 4, 60),
+        tried("critic", "wrong label", 51, 60),
+        tried("cascade", "none", 6, 60),
+        tried("cascade", "wrong label", 52, 60),
+        tried("cascade", "repeats itself", 60, 60),
+        tried("cascade", "negated", 12, 60),
+        JudgeMeasured(
+            judge="cascade", fault="forbidden", rejected=Measure(name="rejected", value=None, note="no rule at hand")
+        ),
+        tried("critic model", "none", 2, 30),
+        tried("critic model", "wrong label", 27, 30),
+        tried("critic model", "contradicts itself", 1, 30),
     ]
 
 
@@ -243,7 +259,8 @@ def full_run() -> list[Event]:
     ]
     loop = list(rounds("spam", 480, 218, 240, SPAM, 7))
     return [
-        *begun(), *verb("synthesize", 214.0, [*trials(), *loop]), *verb("measure", 2.2, measures()),
+        *begun(), *verb("calibrate", 50.0, trials()), *verb("synthesize", 214.0, loop),
+        *verb("measure", 2.2, measures()),
         *verb("cost", 0.1, [Costed(statement=statement())]), *verb("handoff", 0.1, []),
         *verb("train", 8.4, training), *verb("prove", 5.2, proof(("spam",))),
     ]  # fmt: skip

@@ -9,6 +9,7 @@ from tests.reporting.outline import Outline
 
 from proofset.config import Study
 from proofset.costing.pilot import Pilot
+from proofset.nouns.candidate import Decision, Verdict
 from proofset.nouns.event import BriefClosed, Event, Finished, Judged, Proposed, Spent
 from proofset.nouns.result import Usage
 from proofset.reporting import html, pages
@@ -23,7 +24,8 @@ def test_a_whole_run_is_told_in_order(study: Study, sms: Sequence[Event]) -> Non
     outline = Outline(html.render(study, sms))
     assert not outline.open
     text = outline.text
-    headings = ["Can fifteen spam", "Where the data starve", "What was made, and what was refused", "Is it viable?",
+    headings = ["Can fifteen spam", "Where the data starve", "The judges on trial",
+                "What was made, and what was refused", "Is it viable?",
                 "What it cost", "Does it help?", "How this was made"]  # fmt: skip
     places = [text.index(heading) for heading in headings]
     assert places == sorted(places)
@@ -33,13 +35,66 @@ def test_a_whole_run_is_told_in_order(study: Study, sms: Sequence[Event]) -> Non
         "Starved slices, as tuned",
         "“+ unjudged”, “+ judged”, “+ judged, chosen weight” with “organic”", "organic strength 10, added weight 0.25",
         "218 / 480", "40.0 % 19.8 % to 64.3 % , n = 15", "after critic", "wrong label: 33", "briefs spent",
-        "good organic records", "proposed by SmolLM2-135M-Instruct.Q4_1.gguf", "fewer than 10 organic records",
+        "Good organic records: what each judge costs",
+        "proposed by SmolLM2-135M-Instruct.Q4_1.gguf", "fewer than 10 organic records",
         "$0.0024 in all; $0.000011 for each of 218 accepted", "at $0.05 a core-hour",
         "refused: copy-of-organic", "edge offset +0.4",
         "proofset 0.1.0 on Python 3.12.8", "3 min 34 s", "withheld on purpose",
     ):  # fmt: skip
         assert fragment in text, fragment
     assert "Not done yet" not in text
+
+
+def test_the_trial_is_a_matrix_with_the_cascade_beside_the_judges(study: Study, sms: Sequence[Event]) -> None:
+    low = study.model_copy(
+        update={"synthesize": study.synthesize.model_copy(update={"floors": {"critic": {"wrong label": 0.9}}})}
+    )
+    page = html.render(low, sms)
+    text = Outline(page).text.replace("\u00a0", " ")
+    for fragment in (
+        "The cascade refuses 87 % (76 to 93) of planted wrong labels, and 10 % (5 to 20) of good records.",
+        "wrong label 87 % (76 to 93) n = 60",
+        "critic 85 % (74 to 92) n = 60 , at least 90 % asked for ▼ below its floor",
+        "forbidden – no rule at hand", "contradicts itself asked twice about a good record",
+        "negated 20 % (12 to 32) n = 60", "contradicted texts refused least of all 91 % (89 to 93)",
+        "53 % (48 to 58)", "in no figure of the cascade: critic model.",
+        "The critic refuses at least 74% of planted wrong labels, 90% asked for.",
+    ):  # fmt: skip
+        assert fragment in text, fragment
+    assert '<tr class="whole"><th scope="row">cascade' in page
+    assert "No judge is below its floor" in Outline(html.render(study, sms)).text
+
+
+def test_how_the_briefs_were_written_and_a_refusal_of_each_judge(study: Study, sms: Sequence[Event]) -> None:
+    text = Outline(html.render(study, sms)).text.replace("\u00a0", " ")
+    for fragment in (
+        "How the briefs were written", "few-shot records of the slice, and one more 480 218 45 % (41 to 50)",
+        "No candidate was revised.", "Slices ended because: briefs spent (1).", "train 480 218", "0 preference pairs.",
+        "A refusal by each judge", "cut off after 58 words",
+    ):  # fmt: skip
+        assert fragment in text, fragment
+
+
+def test_revisions_and_outputs_and_pairs_are_counted(study: Study, sms: Sequence[Event]) -> None:
+    events: list[Event] = []
+    for event in sms:
+        if isinstance(event, Proposed) and event.number == 0:
+            first = replace(event.candidate, id="first", text="Win a prize in our weekly draw of lucky numbers")
+            told = Verdict(
+                judge="critic model", candidate_id="first", decision=Decision.REVISE, reason="unnatural",
+                critique="Nobody writes so.", evidence=("rule 3",),
+            )  # fmt: skip
+            events += [replace(event, candidate=first), Judged(verdict=told)]
+            events.append(replace(event, candidate=replace(event.candidate, parent="first")))
+        elif isinstance(event, BriefClosed) and event.number == 0:
+            events.append(replace(event, winner="spam-0", reason=""))
+        else:
+            events.append(event)
+    text = Outline(html.render(study, events)).text.replace("\u00a0", " ")
+    assert "1 candidates were revised" not in text and "1 candidate was revised" in text
+    assert "1 preference pair: 1 of a text and its revision" in text
+    assert "nobody would write so Nobody writes so. evidence: rule 3" in text
+    assert "481" in text
 
 
 def test_same_events_same_bytes_and_time_only_when_given(study: Study, sms: Sequence[Event]) -> None:
@@ -97,7 +152,7 @@ def test_the_policy_names_our_script_by_its_hash(study: Study) -> None:
 
 def test_a_run_that_has_only_begun_says_what_to_do_next(study: Study, early: Sequence[Event]) -> None:
     text = Outline(html.render(study, early)).text
-    for verb in ("synthesize", "measure", "cost", "train"):
+    for verb in ("calibrate", "synthesize", "measure", "cost", "train"):
         assert f"Not done yet: run proofset {verb}" in text
     assert "Whether the data help is not known yet" in text
     assert "Spam ◆ starved" in text

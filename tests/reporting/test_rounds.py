@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from proofset.nouns.candidate import Candidate, Decision, Stop, Verdict
 from proofset.nouns.event import BriefClosed, Event, Judged, Proposed, SliceClosed
-from proofset.reporting.rounds import OPEN, SAMPLES, fold_rounds
+from proofset.reporting.rounds import OPEN, SAMPLES, WITHHELD, fold_rounds, in_order
 
 
 def proposed(number: int, *, brief: int | None = None) -> Proposed:
@@ -104,3 +106,74 @@ def test_proposed_is_accepted_plus_refused(fates: list[str]) -> None:
         return
     assert made.proposed == len(fates) == made.accepted + sum(each.n for each in made.refusals)
     assert made.accepted == fates.count("accept")
+
+
+def test_judges_stand_in_the_order_of_the_cascade_and_not_of_appearance() -> None:
+    met = [
+        "panel", "house rule", "", "critic", "drift", "critic model 2", "adversary", "duplicate", "kind", "language",
+        "distilled critic", "paraphrase of held-out", "benchmark", "form", "critic model 1", "paraphrase of accepted",
+    ]  # fmt: skip
+    assert in_order(met) == [
+        "kind", "form", "duplicate", "benchmark", "language", "paraphrase of accepted", "paraphrase of held-out",
+        "drift", "house rule", "critic", "distilled critic", "adversary", "critic model 2", "critic model 1", "panel",
+        "",
+    ]  # fmt: skip
+    events = [*refused(0, "critic", "off label"), *refused(1, "drift", "drifted"), *refused(2, "form", "truncated")]
+    made = fold_rounds(events, {}, 10)
+    assert made is not None
+    assert [judge for judge, _, _ in made.gates] == ["form", "drift", "critic"]
+
+
+def revised(number: int, winner: str | None, reason: str = "") -> list[Event]:
+    """A candidate, its refusal, the revision of it, and the end of the brief."""
+    first = proposed(number)
+    second = replace(first.candidate, id=f"r{number}", parent=first.candidate.id, text="set right")
+    verdict = Verdict(
+        judge="critic model", candidate_id=first.candidate.id, decision=Decision.REVISE, reason="unnatural"
+    )
+    again = Verdict(judge="drift", candidate_id=second.id, decision=Decision.REJECT, reason=reason)
+    told: list[Event] = [] if winner else [Judged(verdict=again)]
+    return [first, Judged(verdict=verdict), Proposed(candidate=second, number=number), *told,
+            closed(number, winner, reason)]  # fmt: skip
+
+
+def test_of_a_revised_candidate_both_versions_have_one_fate_each() -> None:
+    made = fold_rounds([*revised(0, "r0"), *revised(1, None, "drifted"), *accepted(2)], {}, 10)
+    assert made is not None
+    assert (made.proposed, made.accepted) == (5, 2)
+    assert [(each.judge, each.reason, each.n) for each in made.refusals] == [
+        ("drift", "drifted", 1), ("critic model", "unnatural", 2),
+    ]  # fmt: skip
+    assert (made.writing.revisions.tries, made.writing.revisions.accepted) == (2, 1)
+    assert sum(each.tries for each in made.writing.strategies) == 3, "a revision is part of its brief's try"
+
+
+def test_slices_kept_apart_have_readable_titles() -> None:
+    events = [
+        replace(each, candidate=replace(each.candidate, slice="spam/evaluation"))
+        if isinstance(each, Proposed)
+        else each
+        for each in accepted(0)
+    ]
+    made = fold_rounds(events, {"spam": "Spam!"}, 10)
+    assert made is not None
+    assert made.progress[0].title == made.accepted_samples[0].title == "Spam!: edge-case evaluation"
+
+
+def test_each_judge_shows_one_refusal_of_its_most_frequent_reason() -> None:
+    events = [*refused(0, "critic", "off label"), *refused(1, "form", "too short"), *refused(2, "form", "truncated"),
+              *refused(3, "form", "truncated"), *accepted(4)]  # fmt: skip
+    verdict = Verdict(judge="critic", candidate_id="c9", decision=Decision.REJECT, reason="", evidence=("ham",))
+    made = fold_rounds([*events, proposed(5), closed(5, None, "surplus")], {}, 10)
+    assert made is not None
+    assert [(it.judge, it.reason, it.candidate.id) for it in made.examples] == [
+        ("form", "truncated", "c2"), ("critic", "off label", "c0"),
+    ]  # fmt: skip
+    rival = fold_rounds([proposed(9), Judged(verdict=verdict), closed(9, None, "")], {}, 10)
+    assert rival is not None and rival.examples[0].evidence == ("ham",)
+
+
+def test_a_text_with_personal_data_is_not_shown() -> None:
+    made = fold_rounds([*refused(0, "personal", "personal data"), *refused(1, "form", "too short")], {}, 10)
+    assert made is not None
+    assert [it.text for it in made.examples] == ["text 1", WITHHELD]

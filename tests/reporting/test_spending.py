@@ -19,9 +19,11 @@ def spent(model: str, usd: str | None, stage: str = "generate") -> Spent:
 def test_unpriced_calls_are_counted_and_never_free() -> None:
     spending = fold_spending([spent("a", "0.1"), spent("a", None), spent("b", None, "judge")])
     assert (spending.calls, spending.unpriced, spending.usd) == (3, 2, Decimal("0.1"))
-    assert spending.models == ("a", "b")
+    assert spending.authors == ("a",)
     silent = Spent(usage=Usage(model="this machine", stage="audit", core_seconds=2.0))
-    assert fold_spending([silent, spent("a", None)]).models == ("a",), "work without words is no speech"
+    judge = Spent(usage=Usage(model="judge", stage="critic", output_tokens=9))
+    assert fold_spending([judge, spent("a", None)]).authors == ("a",), "who judges does not propose"
+    assert fold_spending([silent, spent("a", None)]).authors == ("a",), "work without words is no speech"
     assert spending.engines[0].bases == (UsageBasis.CATALOGUE, UsageBasis.UNPRICED)
 
 

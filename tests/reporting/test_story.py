@@ -41,7 +41,7 @@ def test_since_never_reaches_back_over_a_start(kinds: list[str]) -> None:
 
 def test_findings_of_a_whole_run(study: Study, sms: Sequence[Event]) -> None:
     found = findings(study, sms)
-    assert [step.state for step in found.steps] == ["done", "done", "not asked for", *["done"] * 6]
+    assert [step.state for step in found.steps] == ["done", "done", "not asked for", *["done"] * 7]
     assert [each.slice for each in found.edges] == ["spam"]
     assert found.synthesis is not None
     assert (found.synthesis.proposed, found.synthesis.accepted) == (480, 218)

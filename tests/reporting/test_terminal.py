@@ -8,7 +8,8 @@ import pytest
 from rich.console import Console
 
 from proofset.config import Study
-from proofset.nouns.event import DeficitRanked, Event, Spent
+from proofset.nouns.candidate import Output
+from proofset.nouns.event import DeficitRanked, Event, Proposed, Spent
 from proofset.nouns.result import Usage
 from proofset.reporting.terminal import summary
 
@@ -32,6 +33,23 @@ def test_a_whole_run_on_one_screen(study: Study, sms: Sequence[Event]) -> None:
     assert "Next:" not in text
 
 
+def test_the_trial_and_the_strategies_are_told_in_short(study: Study, sms: Sequence[Event]) -> None:
+    text = " ".join(printed(study, sms).split())
+    assert "The cascade refuses 87 % (76 to 93) of planted wrong labels, and 10 % (5 to 20) of good records." in text
+    assert "More of it: proofset calibrate" in text
+    assert "ended: briefs spent 1" in text and "How the briefs were written" not in text, "there is one strategy"
+    mixed = [
+        replace(event, candidate=replace(event.candidate, strategy="titled", output=Output.EVALUATION))
+        if isinstance(event, Proposed) and event.number % 2
+        else event
+        for event in sms
+    ]
+    text = printed(study, mixed)
+    assert max(map(len, text.splitlines())) <= 80
+    assert "How the briefs were written" in text and "few-shot     240" in text and "titled       240" in text
+    assert "accepted for train" in text and ", evaluation " in text
+
+
 @pytest.mark.parametrize("width", [80, 100])
 def test_no_line_is_wider_than_the_terminal(study: Study, cwe: Sequence[Event], width: int) -> None:
     assert max(map(len, printed(study, cwe, width).splitlines())) <= width
@@ -43,7 +61,7 @@ def test_many_slices_show_five_and_say_how_many_more(study: Study, cwe: Sequence
 
 def test_a_run_that_has_only_begun_says_what_comes_next(study: Study, early: Sequence[Event]) -> None:
     text = printed(study, early)
-    assert "Next: proofset synthesize" in text
+    assert "Next: proofset calibrate" in text
     assert "From proposed" not in text
     assert "Next: proofset ingest" in printed(study, [])
 

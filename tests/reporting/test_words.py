@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import re
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -8,6 +10,8 @@ from hypothesis import strategies as st
 
 from proofset.nouns.result import Measure
 from proofset.reporting import words
+from proofset.synthesizing.generator import MISSHAPEN
+from proofset.synthesizing.kinds.asking import UNREADABLE
 
 NBSP = "\u00a0"
 
@@ -93,6 +97,43 @@ def test_shares_read_as_percentages_and_ratios_as_numbers() -> None:
     assert words.style_of(Measure(name="x", value=3, unit="records")) == "count"
     assert words.style_of(Measure(name="x", value=0.9, unit="ratio to organic")) == "number"
     assert words.style_of(Measure(name="x", value=7, unit="generated texts")) == "number"
+
+
+def test_shares_on_little_room_never_round_to_all_or_nothing() -> None:
+    assert [words.whole(each) for each in (0.0, 0.0004, 0.004, 0.0051, 0.5, 0.994, 0.9951, 1.0, None)] == [
+        "0", "<1", "<1", "1", "50", "99", ">99", "100", "–",
+    ]  # fmt: skip
+    measure = Measure(name="x", value=0.979, low=0.951, high=0.998)
+    assert words.share(measure) == f"98{NBSP}% (95 to >99)"
+    assert words.share(Measure(name="x", value=0.5)) == f"50{NBSP}%"
+    assert words.share(None) == words.share(Measure(name="x", value=None)) == words.DASH
+
+
+def test_slices_kept_apart_are_called_after_their_label() -> None:
+    titles = {"spam": "Spam!", "a/evaluation": "A thing of its own"}
+    names = ("spam", "spam/evaluation", "ham/adversarial", "a/evaluation", "tcp/ip", "/evaluation")
+    assert [words.slice_title(name, titles) for name in names] == [
+        "Spam!", "Spam!: edge-case evaluation", "ham: adversarial scenarios", "A thing of its own", "tcp/ip",
+        "/evaluation",
+    ]  # fmt: skip
+
+
+REJECTIONS = re.compile(
+    r'reject\([^,]+, candidate, "([a-z][a-z -]+)"|\breason="([a-z][a-z -]+)"|return "([a-z][a-z -]+)"'
+)
+
+
+def test_every_reason_of_a_shipped_judge_has_words() -> None:
+    room = Path(words.__file__).parents[1] / "synthesizing"
+    judges = ["gates", "adversary", "distilled", "pairwise", "drift", "languages", "personal", "constitution"]
+    files = [room / f"{name}.py" for name in judges] + [
+        room / "kinds" / f"{name}.py" for name in ("conversation", "evaluation", "question", "scenario", "labelled")
+    ]
+    found = {code for file in files for each in REJECTIONS.findall(file.read_text("utf-8")) for code in each if code}
+    assert {"no rubric", "roles out of order", "worse than organic"} <= found
+    as_they_are = {code for code in found if code.startswith(("empty ", "too ", "repeats "))}
+    assert found - as_they_are <= set(words.REASONS), found - as_they_are - set(words.REASONS)
+    assert {UNREADABLE, MISSHAPEN, "near paraphrase", "drifted", "wrong language", "too easy"} <= set(words.REASONS)
 
 
 def test_known_reasons_are_words_and_unknown_ones_stay() -> None:

@@ -83,6 +83,7 @@ def test_the_columns_of_records_are_pinned() -> None:
             text("source"),
             text("licence"),
             pa.field("generation", pa.int64(), nullable=False),
+            text("content"),
         ]
     )
 

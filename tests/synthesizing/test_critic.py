@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from proofset.synthesizing.critic import (
     OrganicTexts,
     PanelCritic,
     SparseHead,
+    Weights,
     character_view,
     head_view,
 )
@@ -79,6 +81,7 @@ def test_two_labels() -> None:
     good, bad = critic.judge(*asked("a")), critic.judge(*asked("b"))
     assert (good.decision, good.reason, good.critique) == (Decision.ACCEPT, "", "")
     assert (bad.decision, bad.reason, bad.critique) == (Decision.REJECT, "off label", "'b' against 'a': 30%")
+    assert (good.evidence, bad.evidence) == ((), ("a",))
     assert good.scores == (("asked against rival", 0.7),)
     assert good.candidate_id == "c"
 
@@ -140,7 +143,8 @@ def test_a_label_that_a_head_never_saw_is_refused_by_it() -> None:
 def test_a_head_for_each_fold_is_fitted_without_it() -> None:
     fitted: list[tuple[list[float], list[str]]] = []
 
-    def fit(features: Any, labels: Sequence[str]) -> Says:
+    def fit(features: Any, labels: Sequence[str], weights: Weights) -> Says:
+        assert weights.tolist() == [1.0] * len(labels)
         fitted.append((features[:, 0].tolist(), list(labels)))
         return Says(**dict.fromkeys(sorted(set(labels)), 0.5))
 
@@ -156,7 +160,7 @@ def test_a_head_for_each_fold_is_fitted_without_it() -> None:
 
 def test_a_fold_that_leaves_one_label_has_no_head() -> None:
     organic = OrganicTexts(("x", "xx", "xxx"), ("a", "b", "b"), (0, 1, 2))
-    made = head_view("lengths", lengths, lambda features, labels: Says(a=0.5, b=0.5), organic)
+    made = head_view("lengths", lengths, lambda features, labels, weights: Says(a=0.5, b=0.5), organic)
     assert list(made.heads) == [SEEN_ALL, 1, 2]  # without fold 0 there is no a left
     assert score(PanelCritic([made], Critic()), "a", 0) == 0.5
 
@@ -195,8 +199,81 @@ def test_text_of_nothing_known_is_judged_too() -> None:
 
 def test_a_sparse_head_counts_rare_labels_as_much() -> None:
     features = np.array([[0.0], [0.0], [0.0], [0.0], [0.0], [0.0], [0.0], [0.0], [1.0], [0.0]])
-    head = SparseHead(features, ["many"] * 8 + ["few"] * 2, 1.0)
+    head = SparseHead(features, ["many"] * 8 + ["few"] * 2, np.ones(10), 1.0)
     assert head.classes == ("few", "many")
     (few, _), (middle, _) = head.predict(np.array([[1.0], [0.0]]))
     assert few > 0.5
     assert 0.3 < middle < 0.5  # eight to one, and yet no landslide
+
+
+def test_a_refusal_names_the_strongest_rival_and_nobody_else() -> None:
+    critic = PanelCritic([view("abcd", all=Says(a=0.1, b=0.2, c=0.4, d=0.3))], Critic(threshold=0.5))
+    assert [critic.judge(*asked(label)).evidence for label in "abcd"] == [("c",), ("c",), (), ("c",)]
+
+
+def test_a_weight_counts_as_so_many_records() -> None:
+    features = np.array([[0.0], [0.0], [1.0], [1.0], [1.0]])
+    labels = ["a", "b", "a", "b", "b"]
+    weighed = SparseHead(features, labels, np.array([1.0, 1.0, 3.0, 1.0, 1.0]), 1.0)
+    repeated = SparseHead(np.r_[features, [[1.0], [1.0]]], [*labels, "a", "a"], np.ones(7), 1.0)
+    plain = SparseHead(features, labels, np.ones(5), 1.0)
+    both = np.array([[0.0], [1.0]])
+    assert weighed.predict(both) == pytest.approx(repeated.predict(both), abs=1e-4)
+    assert weighed.predict(both) != pytest.approx(plain.predict(both), abs=1e-2)
+    assert weighed.classes == repeated.classes == ("a", "b")
+
+
+# ── titles ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def titled(organic: OrganicTexts, weight: float, **titles: str) -> OrganicTexts:
+    return replace(organic, titles=tuple(titles.items()), title_weight=weight)
+
+
+def test_titles_of_no_weight_change_nothing() -> None:
+    plain = character_view(town(30, 0))
+    same = character_view(titled(town(30, 0), 0.0, fish="feather nest", bird="salmon scales"))
+    fresh = town(20, 1)
+    for fold in (SEEN_ALL, 0, 1, 2):
+        assert np.array_equal(plain.probabilities(fresh.texts, fold), same.probabilities(fresh.texts, fold))
+
+
+def test_a_title_joins_every_head_with_its_weight() -> None:
+    fitted: list[tuple[list[float], list[str], list[float]]] = []
+
+    def fit(features: Any, labels: Sequence[str], weights: Weights) -> Says:
+        fitted.append((features[:, 0].tolist(), list(labels), weights.tolist()))
+        return Says(**dict.fromkeys(sorted(set(labels)), 0.5))
+
+    organic = titled(OrganicTexts(("x", "xx", "xxx"), ("a", "b", "b"), (0, 1, 2)), 2.5, a="x" * 9)
+    made = head_view("lengths", lengths, fit, organic)
+    assert fitted == [
+        ([1, 2, 3, 9], ["a", "b", "b", "a"], [1, 1, 1, 2.5]),
+        ([2, 3, 9], ["b", "b", "a"], [1, 1, 2.5]),  # fold 0 holds all there is of a, but for its title
+        ([1, 3, 9], ["a", "b", "a"], [1, 1, 2.5]),
+        ([1, 2, 9], ["a", "b", "a"], [1, 1, 2.5]),
+    ]
+    assert list(made.heads) == [SEEN_ALL, 0, 1, 2]
+
+
+def test_a_title_alone_can_teach_a_label() -> None:
+    labels = ("bird", "bird", "bird", "bird", "fish", "fish")
+    texts = tuple(TOPICS[label] for label in labels)
+    organic = OrganicTexts(texts, labels, (0, 0, 1, 1, 2, 2))
+    assert 2 not in character_view(organic).heads  # without fold 2 there is no fish left
+    taught = character_view(titled(organic, 1.0, fish="salmon trout with fins and scales", bird="wing and feather"))
+    critic = PanelCritic([taught], Critic(threshold=0.5))
+    (opinion,) = critic.opinion(["a river trout with gills and fins"], 2)
+    assert taught.labels == ("bird", "fish")
+    assert opinion[1] > 0.5
+    (opinion,) = critic.opinion(["a wing and a beak in its nest"], 2)
+    assert opinion[0] > 0.5
+
+
+def test_a_heavier_title_weighs_more() -> None:
+    found = []
+    for weight in (0.0, 1.0, 20.0):
+        made = character_view(titled(town(30, 0), weight, fish="perch egg"))  # words of the other topic
+        found.append(float(made.probabilities(["perch egg"], SEEN_ALL)[0, made.labels.index("fish")]))
+    assert found == sorted(found)
+    assert found[2] > found[0] + 0.2

@@ -3,225 +3,37 @@
 from __future__ import annotations
 
 import asyncio
-import random
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from decimal import Decimal
-from statistics import mean
-from typing import TypeVar
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.synthesizing.looping import (
+    SETTINGS,
+    Broke,
+    Jittery,
+    Nods,
+    Reading,
+    Taste,
+    accepted,
+    closings,
+    composer,
+    end,
+    longer_than,
+    mixed,
+    of,
+    play,
+    settings,
+    unlike,
+)
 
-from proofset.config import Synthesize
-from proofset.errors import BudgetSpent, InputError, ModelError, ModelRefused, ModelUnavailable, ReplyUnreadable
-from proofset.models.purse import NOTHING, Amount, Caps, Purse
+from proofset.errors import InputError, ModelError, ModelRefused, ModelUnavailable, ReplyUnreadable
 from proofset.models.scripted import ScriptedChat
 from proofset.nouns.candidate import Brief, Candidate, Decision, Quota, Stop, Verdict
 from proofset.nouns.event import BriefClosed, Event, Judged, Proposed, SliceClosed
-from proofset.nouns.evidence import Anchor, Evidence
-from proofset.plugins import Judge, Reply, Request, Reviewer
-from proofset.synthesizing.brief import Composer
-from proofset.synthesizing.loop import (
-    FAILURES_IN_A_ROW,
-    FEWEST_OPEN,
-    Panel,
-    Past,
-    SliceLoop,
-    Streak,
-    synthesize,
-    whole,
-)
-
-ANCHORS = tuple(Anchor(f"r{n}", f"organic text number {n} of the slice", "edge") for n in range(12))
-Told = TypeVar("Told", bound=Event)
-SETTINGS = Synthesize(quota=5, max_briefs=30, patience=6, window=4, anchors=3, prompts_per_slice=2, opening_words=2)
-
-
-class Taste:
-    """Refuses what says "bad", and what it was told to remember: a judge whose verdict depends on the order."""
-
-    name = "taste"
-
-    def __init__(self) -> None:
-        self.kept: list[str] = []
-
-    def judge(self, brief: Brief, candidate: Candidate) -> Verdict:
-        reason = "off label" if "bad" in candidate.text else "duplicate" if self.known(candidate.text) else ""
-        decision = Decision.REJECT if reason else Decision.ACCEPT
-        return Verdict(judge=self.name, candidate_id=candidate.id, decision=decision, reason=reason)
-
-    def known(self, text: str) -> bool:
-        return text.rsplit(maxsplit=1)[-1] in {kept.rsplit(maxsplit=1)[-1] for kept in self.kept}
-
-    def remember(self, _: str, text: str) -> None:
-        self.kept.append(text)
-
-
-class Jittery(ScriptedChat):
-    """Takes a random number of turns of the event loop for each reply."""
-
-    def __init__(self, answer: Callable[[Request], str], seed: int) -> None:
-        super().__init__(answer)
-        self._rng = random.Random(seed)
-
-    async def reply(self, request: Request) -> Reply:
-        for _ in range(self._rng.randrange(12)):
-            await asyncio.sleep(0)
-        return await super().reply(request)
-
-
-def unlike(request: Request) -> str:
-    return f"good {request.seed}"
-
-
-def mixed(request: Request) -> str:
-    """Good, bad, repeated or failing, as the request's seed says."""
-    draw = random.Random(request.seed)
-    kind = draw.random()
-    if kind < 0.1:
-        raise ReplyUnreadable("scripted: no reply")
-    return f"bad {draw.randrange(100)}" if kind < 0.4 else f"good {draw.randrange(6)}"
-
-
-class Broke(ScriptedChat):
-    """Can pay for so many replies and no more."""
-
-    def __init__(self, answer: Callable[[Request], str], replies: int) -> None:
-        super().__init__(answer)
-        self._left = replies
-
-    async def reply(self, request: Request) -> Reply:
-        await asyncio.sleep(0)
-        if not self._left:
-            raise BudgetSpent("the budget is used up")
-        self._left -= 1
-        return await super().reply(request)
-
-
-class Reading:
-    """A reviewer that takes a random number of turns of the event loop, and refuses a third of all texts."""
-
-    name = "reading"
-
-    def __init__(self, seed: int = 0, turns: int = 12) -> None:
-        self._rng, self._turns = random.Random(seed), turns
-        self.seen: list[str] = []
-        self.at_once = self.most_at_once = 0
-
-    async def review(self, brief: Brief, candidate: Candidate) -> Verdict:
-        self.seen.append(candidate.text)
-        self.at_once += 1
-        self.most_at_once = max(self.most_at_once, self.at_once)
-        try:
-            for _ in range(self._rng.randrange(self._turns)):
-                await asyncio.sleep(0)
-            return self.verdict(brief, candidate)
-        finally:
-            self.at_once -= 1
-
-    def verdict(self, brief: Brief, candidate: Candidate) -> Verdict:
-        kind = random.Random(brief.seed + 1).random()
-        if kind < 0.1:
-            raise ReplyUnreadable("scripted: no opinion")
-        reason = "unnatural" if kind < 0.4 else ""
-        decision = Decision.REJECT if reason else Decision.ACCEPT
-        return Verdict(judge=self.name, candidate_id=candidate.id, decision=decision, reason=reason)
-
-
-class Nods(Reading):
-    """A reviewer that lets everything pass."""
-
-    def verdict(self, brief: Brief, candidate: Candidate) -> Verdict:
-        return Verdict(judge=self.name, candidate_id=candidate.id, decision=Decision.ACCEPT)
-
-
-def play(
-    model: ScriptedChat,
-    settings: Synthesize = SETTINGS,
-    *,
-    past: Iterable[Event] = (),
-    slices: Sequence[str] = ("edge",),
-    judge: type[Taste] = Taste,
-    reviewers: Sequence[Reviewer] = (),
-    others: Sequence[Judge] = (),
-    settled: Callable[[str], None] = lambda brief_id: None,
-    halted: Callable[[list[Event]], bool] = lambda told: False,
-    told: list[Event] | None = None,
-    seed: int = 7,
-) -> list[Event]:
-    """Run the slices' loops to their end, or for 20 seconds; what they told."""
-    told = [] if told is None else told
-    pasts, loops, streak = Past.fold(past), [], Streak()
-    for name in slices:
-        taste = judge()
-        quota = Quota(slice=name, label=name, accepted=settings.quota, max_briefs=settings.max_briefs)
-        loops.append(
-            SliceLoop(
-                quota=quota,
-                composer=composer(quota, settings, seed),
-                model=model,
-                settings=settings,
-                panel=Panel(
-                    judges=[taste, *others],
-                    remember=taste.remember,
-                    stateful=frozenset({taste.name}),
-                    reviewers=reviewers,
-                ),
-                tell=told.append,
-                settled=settled,
-                halted=lambda: halted(told),
-                streak=streak,
-                past=pasts.get(name, Past()),
-            )
-        )
-
-    async def ends() -> None:
-        try:
-            await asyncio.wait_for(synthesize(loops, model.parallel), 20)
-        finally:
-            assert asyncio.all_tasks() == {asyncio.current_task()}, "something was left running"
-
-    asyncio.run(ends())
-    return told
-
-
-def composer(quota: Quota, settings: Synthesize, seed: int = 7) -> Composer:
-    def anchoring(fold: int, n: int, rng: random.Random) -> tuple[Anchor, ...]:
-        return tuple(rng.sample(ANCHORS, min(n, len(ANCHORS))))
-
-    return Composer(
-        quota=quota, title="", anchoring=anchoring, evidence=Evidence(), folds=3, settings=settings, seed=seed
-    )
-
-
-def settings(**changes: int) -> Synthesize:
-    return SETTINGS.model_copy(update=changes)
-
-
-def of(kind: type[Told], events: Iterable[Event]) -> list[Told]:
-    return [event for event in events if isinstance(event, kind)]
-
-
-def end(events: Iterable[Event]) -> SliceClosed:
-    (closed,) = of(SliceClosed, events)
-    return closed
-
-
-def closings(events: Iterable[Event]) -> dict[str, list[BriefClosed]]:
-    found: dict[str, list[BriefClosed]] = {}
-    for event in of(BriefClosed, events):
-        found.setdefault(event.slice, []).append(event)
-    return found
-
-
-def accepted(events: Sequence[Event]) -> list[tuple[str, str]]:
-    """(slice, text) of the corpus: the fold of the closings, in brief order."""
-    texts = {event.candidate.id: event.candidate.text for event in of(Proposed, events)}
-    closed = sorted(of(BriefClosed, events), key=lambda each: (each.slice, each.number))
-    return [(each.slice, texts[each.winner]) for each in closed if each.winner]
+from proofset.plugins import Reply, Request
+from proofset.synthesizing.loop import FAILURES_IN_A_ROW
 
 
 def test_the_quota_is_met_and_what_was_in_flight_is_surplus() -> None:
@@ -413,22 +225,6 @@ def test_a_cut_off_reply_is_cut_back_or_marked() -> None:
     assert all(event.candidate.text.endswith("sentence.") for event in of(Proposed, told))
 
 
-@pytest.mark.parametrize(
-    ("text", "finish", "found"),
-    [
-        ("All said. Nearly", "length", ("All said.", "trimmed")),
-        ("Oh! Then on without any end", "length", ("Oh! Then on without any end", "length")),
-        ("no mark at all", "length", ("no mark at all", "length")),
-        ("abc. abc", "length", ("abc.", "trimmed")),  # exactly half
-        ("abc. abcd", "length", ("abc. abcd", "length")),
-        ("Is it? Yes! Good", "length", ("Is it? Yes!", "trimmed")),
-        ("All said. Nearly", "stop", ("All said. Nearly", "stop")),
-    ],
-)  # fmt: skip
-def test_whole(text: str, finish: str, found: tuple[str, str]) -> None:
-    assert whole(text, finish) == found
-
-
 def test_scores_are_told_even_of_the_accepted() -> None:
     class Scoring(Taste):
         def judge(self, brief: Brief, candidate: Candidate) -> Verdict:
@@ -503,16 +299,6 @@ def test_a_closed_slice_is_not_touched_again() -> None:
 
 def test_no_slices_no_work() -> None:
     assert play(ScriptedChat(unlike), slices=()) == []
-
-
-def test_the_past_is_folded_by_slice() -> None:
-    pasts = Past.fold(FULL)
-    assert set(pasts) == {"edge", "next"}
-    for name, past in pasts.items():
-        assert past.finished
-        assert len(past.closed) == len(closings(FULL)[name])
-        assert all(candidate.slice == name for candidate in past.proposed.values())
-    assert Past.fold([]) == {}
 
 
 # ── reviewers ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -623,146 +409,6 @@ def test_the_judge_with_memory_comes_first_though_it_is_asked_last() -> None:
     assert blunt.seen and reader.seen == []
     assert {event.reason for event in of(BriefClosed, told)} == {"off label"}
     assert {event.verdict.judge for event in of(Judged, told)} == {"taste"}
-
-
-# ── money ───────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-class Unpaid(Nods):
-    """A reviewer whose budget is used up for every third text."""
-
-    def verdict(self, brief: Brief, candidate: Candidate) -> Verdict:
-        if brief.number % 3 == 1:
-            raise BudgetSpent("the budget is used up")
-        return super().verdict(brief, candidate)
-
-
-def test_a_review_that_cannot_be_paid_leaves_its_brief_open_and_closes_the_others() -> None:
-    told = play(ScriptedChat(unlike), settings(quota=20), reviewers=[Unpaid(turns=1)])
-    assert (end(told).stop, end(told).accepted) == (Stop.BUDGET, 3)
-    assert len(of(Proposed, told)) == 5  # window 4: brief 4 was opened by the closing of brief 0
-    assert [event.number for event in of(BriefClosed, told)] == [0, 2, 3]
-    assert told[-1] == end(told)
-
-
-def test_a_brief_that_was_left_open_is_no_copy_of_those_closed_after_it() -> None:
-    def twins(request: Request) -> str:  # briefs 1 and 2 have one text
-        number = numbers.setdefault(request.purpose.brief_id, len(numbers))
-        return f"good {min(number, 1) if number < 3 else number}"
-
-    numbers: dict[str, int] = {}
-    model = ScriptedChat(twins)
-    poor = play(model, settings(quota=6, patience=60, window=4), reviewers=[Unpaid(turns=1)])
-    assert [event.number for event in of(BriefClosed, poor)] == [0, 2, 3]
-    killed = [event for event in poor if not isinstance(event, SliceClosed)]  # before the end could be told
-    told = play(model, settings(quota=6, patience=60, window=4), past=killed, reviewers=[Nods(turns=1)])
-    assert next(event for event in of(BriefClosed, told) if event.number == 1).winner is None
-    texts = [text for _, text in accepted([*killed, *told])]
-    assert len(texts) == len(set(texts)) == 6
-
-
-def test_the_budgets_end_is_not_renamed_by_what_is_still_closed() -> None:
-    told = play(ScriptedChat(unlike), settings(quota=3), reviewers=[Unpaid(turns=1)])
-    assert (end(told).stop, end(told).accepted) == (Stop.BUDGET, 3)  # a rich run would have taken brief 1
-
-
-@given(replies=st.integers(0, 30), jitter=st.integers(0, 99))
-def test_more_money_gives_the_corpus_of_a_rich_run(replies: int, jitter: int) -> None:
-    few = settings(quota=8, patience=30)
-    rich = play(ScriptedChat(mixed), few, slices=("edge", "next"), reviewers=[Reading()])
-    poor = play(Broke(mixed, replies), few, slices=("edge", "next"), reviewers=[Reading(jitter)])
-    if any(event.stop is Stop.BUDGET for event in of(SliceClosed, poor)):
-        assert len(of(BriefClosed, poor)) < len(of(BriefClosed, rich))
-    paid = {event.candidate.brief_id for event in of(Proposed, poor)}
-    model = Jittery(mixed, jitter)
-    pasts = Past.fold([], poor)  # another budget is another key: what was decided is decided again
-    told = again(model, few, pasts, Reading(jitter + 1))
-    assert not paid & {request.purpose.brief_id for request in model.requests}
-    assert accepted(told) == accepted(rich)
-    assert closings(told) == closings(rich)
-
-
-def again(model: ScriptedChat, few: Synthesize, pasts: dict[str, Past], reader: Reviewer) -> list[Event]:
-    """The loop under other settings than those of its past."""
-    told: list[Event] = []
-    loops = []
-    for name in ("edge", "next"):
-        taste, quota = Taste(), Quota(slice=name, label=name, accepted=few.quota, max_briefs=few.max_briefs)
-        panel = Panel(judges=[taste], remember=taste.remember, stateful=frozenset({taste.name}), reviewers=[reader])
-        past = pasts.get(name, Past())
-        loops.append(
-            SliceLoop(
-                quota=quota, composer=composer(quota, few), model=model, settings=few, panel=panel, tell=told.append,
-                past=past,
-            )
-        )  # fmt: skip
-    asyncio.run(synthesize(loops, model.parallel))
-    return told
-
-
-class Paying(ScriptedChat):
-    """Pays a dollar a reply out of a real purse, which keeps as much for judging it."""
-
-    parallel = 8
-
-    def __init__(self, purse: Purse) -> None:
-        super().__init__(unlike)
-        self._purse = purse
-
-    async def reply(self, request: Request) -> Reply:
-        await self._purse.reserve(DOLLAR, brief_id=request.purpose.brief_id, for_judging=DOLLAR)
-        await asyncio.sleep(0)
-        self._purse.settle(DOLLAR, Amount(DOLLAR.usd / 2, 1, 1))
-        return await super().reply(request)
-
-
-class PaidFor(Nods):
-    """Pays for each review, and before the first one for a question that all reviews wait for."""
-
-    def __init__(self, purse: Purse, *, probes: bool, dearer: int = 0) -> None:
-        super().__init__()
-        self._purse, self._asks, self._known = purse, probes, asyncio.Event()
-        self._each = Amount(DOLLAR.usd * (1 + dearer), 1, 1)
-        if not probes:
-            self._known.set()
-
-    async def review(self, brief: Brief, candidate: Candidate) -> Verdict:
-        if self._asks:
-            self._asks = False
-            try:
-                await self._purse.reserve(DOLLAR)
-            except BudgetSpent:
-                self._asks = True
-                self._known.set()  # whoever is next tries again
-                raise
-            self._purse.settle(DOLLAR, DOLLAR)
-            self._known.set()
-        await self._known.wait()
-        await self._purse.reserve(self._each, brief_id=brief.id)
-        await asyncio.sleep(0)
-        self._purse.settle(self._each, self._each)
-        return self.verdict(brief, candidate)
-
-
-DOLLAR = Amount(Decimal(1), 1, 1)
-
-
-@pytest.mark.parametrize("cap", range(1, 40, 3))
-@pytest.mark.parametrize(("probes", "dearer"), [(False, 0), (True, 0), (False, 1), (True, 2)])
-def test_a_tight_purse_ends_the_loop_and_never_hangs_it(cap: int, probes: bool, dearer: int) -> None:
-    purse = Purse(Caps(usd=Decimal(cap)))
-    reader = PaidFor(purse, probes=probes, dearer=dearer)
-    told = play(
-        Paying(purse), settings(window=8, quota=60, max_briefs=60), slices=("edge", "next"), reviewers=[reader],
-        settled=purse.let_go,
-    )  # fmt: skip
-    assert {event.stop for event in of(SliceClosed, told)} == {Stop.BUDGET}
-    assert purse.reserved == NOTHING
-    assert purse.spent.usd <= cap
-    closed = len(of(BriefClosed, told))
-    assert closed == len(accepted(told))
-    if not probes and not dearer:
-        assert purse.spent.usd > cap - 2  # less is left than one reply and its judging may cost
 
 
 # ── what is called, and how often ───────────────────────────────────────────────────────────────────────────────────
@@ -884,11 +530,6 @@ def test_a_broken_judge_stops_the_run_with_its_own_error() -> None:
             play(ScriptedChat(unlike), judge=Broken, reviewers=reviewers)
 
 
-def longer_than(n_told: int) -> Callable[[list[Event]], bool]:
-    """Halts when so many events were told."""
-    return lambda told: len(told) >= n_told
-
-
 # ── halted ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -922,102 +563,3 @@ def test_halted_and_resumed_it_ends_with_the_same_corpus(halts: list[int], jitte
     assert accepted(log) == accepted(READ)
     assert closings(log) == closings(READ)
     assert sorted(of(SliceClosed, log), key=str) == sorted(of(SliceClosed, READ), key=str)
-
-
-# ── how many are open ───────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def slice_loop(quota: int, max_briefs: int, window: int) -> SliceLoop:
-    asked = settings(quota=quota, max_briefs=max_briefs, window=window)
-    of_slice = Quota(slice="edge", label="edge", accepted=quota, max_briefs=max_briefs)
-    return SliceLoop(
-        quota=of_slice,
-        composer=composer(of_slice, asked),
-        model=ScriptedChat(unlike),
-        settings=asked,
-        panel=Panel(judges=[], remember=lambda *_: None),
-        tell=lambda _: None,
-        past=Past(),
-    )
-
-
-@given(
-    quota=st.integers(1, 2000), window=st.integers(1, 1000), max_briefs=st.integers(1, 5000), accepted=st.integers(0),
-    n_closed=st.integers(0, 5000),
-)  # fmt: skip
-def test_never_more_than_the_window_is_open(
-    quota: int, window: int, max_briefs: int, accepted: int, n_closed: int
-) -> None:
-    n_closed = min(n_closed, max_briefs)
-    one, other = slice_loop(quota, max_briefs, window), slice_loop(quota, max_briefs, window)
-    one.accepted = other.accepted = min(accepted, n_closed, quota - 1)
-    until = one._open_until(n_closed)
-    assert until == other._open_until(n_closed)
-    assert until <= min(n_closed + window, max_briefs)
-    assert until >= min(n_closed + 1, max_briefs)  # there is always a next one, or all have been
-    near = one._open_until(n_closed)
-    one.accepted = quota - 1
-    if n_closed >= quota:
-        assert one._open_until(n_closed) <= near
-
-
-def test_near_the_quota_few_are_open() -> None:
-    loop = slice_loop(200, 5000, 1000)
-    opened = []
-    for accepted_so_far in range(200):
-        loop.accepted = accepted_so_far
-        opened.append(loop._open_until(2 * accepted_so_far) - 2 * accepted_so_far)
-    assert opened[0] == 250  # a quarter more than are wanted
-    assert opened[100] > opened[150] > opened[190] > opened[199] == FEWEST_OPEN
-
-
-def test_a_wide_window_costs_few_surplus_briefs() -> None:
-    """Half of all candidates are refused, 20 are wanted, 1000 may be open: not many more than needed are paid for."""
-
-    def half(request: Request) -> str:
-        return unlike(request) if random.Random(request.seed).random() < 0.5 else f"bad {request.seed}"
-
-    ratios = []
-    for seed in range(40):
-        told = play(ScriptedChat(half), settings(quota=20, max_briefs=4000, patience=96, window=1000), seed=seed)
-        assert end(told).stop is Stop.QUOTA_MET
-        needed = 1 + [event.number for event in of(BriefClosed, told) if event.winner][-1]
-        ratios.append(len(of(Proposed, told)) / needed)
-    assert mean(ratios) < 1.3
-    assert max(ratios) < 1.6
-
-
-def test_many_small_slices_fill_a_wide_server() -> None:
-    class Wide(ScriptedChat):
-        """Takes 10 to 15 turns of the event loop a reply, and looks at each turn how many are asked for at once."""
-
-        parallel = 64
-
-        def __init__(self) -> None:
-            super().__init__(mixed)
-            self.at_once = 0
-            self.seen: list[int] = []
-            self._watch: asyncio.Task[None] | None = None
-
-        async def reply(self, request: Request) -> Reply:
-            self.at_once += 1
-            if self._watch is None or self._watch.done():
-                self._watch = asyncio.create_task(self._look())
-            for _ in range(10 + request.seed % 5):
-                await asyncio.sleep(0)
-            self.at_once -= 1
-            return await super().reply(request)
-
-        async def _look(self) -> None:
-            while self.at_once:
-                self.seen.append(self.at_once)
-                await asyncio.sleep(0)
-
-    served = SETTINGS.model.model_copy(update={"base_url": "http://127.0.0.1:1/v1", "slots": 64})
-    small = SETTINGS.model_copy(update={"quota": 2, "max_briefs": 12, "window": 0, "model": served, "patience": 12})
-    model = Wide()
-    told = play(model, small, slices=[f"s{n:03}" for n in range(150)])
-    assert len(of(SliceClosed, told)) == 150
-    assert max(model.seen) <= 2 * 64 + FEWEST_OPEN  # and not all slices at once
-    while_there_is_work = model.seen[: int(0.85 * len(model.seen))]
-    assert mean(min(each, 64) for each in while_there_is_work) > 0.7 * 64

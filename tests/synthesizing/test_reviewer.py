@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -11,7 +12,7 @@ from proofset.judges import Critic
 from proofset.nouns.candidate import Brief, Candidate, Decision, Verdict
 from proofset.nouns.evidence import Anchor, Evidence
 from proofset.plugins import Request
-from proofset.synthesizing.reviewer import EXAMPLES, Answered, ModelCritic, Opinion
+from proofset.synthesizing.reviewer import EXAMPLES, Answered, ModelCritic, Opinion, opinion_request
 
 ANCHORS = tuple(Anchor(f"r{n}", f"real text {n}\nwith a break", "storm") for n in range(6))
 BRIEF = Brief(
@@ -73,6 +74,29 @@ def test_it_sees_the_slice_a_few_examples_and_the_candidate_but_not_the_prompt()
     assert sum(f"real text {n} with a break" in user for n in range(6)) == EXAMPLES
     assert "secret prompt" not in system + user
     assert (request.temperature, request.purpose.stage, request.purpose.brief_id) == (0.0, "critic", "b1")
+
+
+def test_a_record_of_another_slice_is_not_shown_as_an_example() -> None:
+    rival = Anchor("o1", "other text", "calm")
+    shown = replace(BRIEF, anchors=(ANCHORS[0], rival, ANCHORS[1]))
+    request = opinion_request(shown, "wind and rain", Critic(), "notices of a storm")
+    assert "other text" not in request.messages[1].content
+    assert all(f"real text {n} with a break" in request.messages[1].content for n in (0, 1))
+
+
+def test_rules_are_told_by_number_and_those_broken_are_the_evidence() -> None:
+    asked = Asked(Answered(Opinion(accept=False, rules=(2, 5), critique="names a ship")))
+    critic = ModelCritic(asked, Critic(), str, rules=lambda label: f"2. Of a {label}, name no ship.", revises=True)
+    verdict = asyncio.run(critic.review(BRIEF, candidate("wind and rain")))
+    assert "2. Of a storm, name no ship." in asked.requests[0].messages[0].content
+    assert (verdict.decision, verdict.reason, verdict.evidence) == (Decision.REVISE, "breaks a rule", ("2", "5"))
+    assert review(Answered(Opinion(accept=True, rules=(2,))))[0].evidence == ()
+
+
+def test_one_that_revises_still_refuses_what_it_could_not_read() -> None:
+    critic = ModelCritic(Asked(Answered(None, "hm")), Critic(), str, revises=True, name="critic model 2")
+    verdict = asyncio.run(critic.review(BRIEF, candidate("wind and rain")))
+    assert (verdict.judge, verdict.decision, verdict.reason) == ("critic model 2", Decision.REJECT, "no verdict")
 
 
 def test_equal_candidates_are_asked_about_in_equal_words() -> None:

@@ -28,7 +28,7 @@ from proofset.config import Study
 from proofset.models.scripted import ScriptedChat
 from proofset.plugins import Reply, Request
 from proofset.runs.folder import Run
-from proofset.walk import Walk
+from proofset.walk import Walk, nothing
 
 WORDS = {
     subject: words.split()
@@ -63,6 +63,7 @@ prompts_per_slice = 3
 
 [synthesize.critic]
 threshold = 0.5
+trial = 0
 
 [train]
 seeds = 2
@@ -80,7 +81,8 @@ resamples = 300
 CRITIC_MODEL = """
 [synthesize.critic.model]
 """
-"""Added to the study, it has a critic model beside the panel of heads; its settings are the defaults."""
+"""Added to the study, it has a critic model beside the panel of heads, believed untried; its settings are the
+defaults."""
 
 
 def notice(subject: str, rng: random.Random) -> str:
@@ -103,6 +105,17 @@ def write_town(folder: Path, *, seed: int = 3) -> Path:
     study = folder / "study.toml"
     study.write_text(STUDY.format(seed=seed), encoding="utf-8")
     return study
+
+
+def amend(study_file: Path, *changes: tuple[str, str], more: str = "") -> Path:
+    """Change the study: each text for another, which it must hold, and ``more`` at its end; returns its path."""
+    text = study_file.read_text(encoding="utf-8")
+    for before, after in changes:
+        if before not in text:
+            raise LookupError(f"the town's study has no {before!r}")
+        text = text.replace(before, after)
+    study_file.write_text(text + more, encoding="utf-8")
+    return study_file
 
 
 class HashEncoder:
@@ -174,13 +187,15 @@ def walk_town(
     verb: str = "report",
     reader: SlowChat | None = None,
     store: Path | None = None,
+    writer: SlowChat | None = None,
+    notice: Callable[[str], None] = nothing,
 ) -> SlowChat:
     """Walk the path as far as ``verb``; returns the generator, which knows what it was asked.
 
     ``reader`` is the critic model, where the study asks for one. Replies are kept in ``store``: where none is given, in
-    one of the study's own, beside ``runs``.
+    one of the study's own, beside ``runs``. ``writer`` is the generator, and ``notice`` hears what a person would.
     """
-    study, model = Study.read(study_file), SlowChat(seconds)
+    study, model = Study.read(study_file), writer or SlowChat(seconds)
     staging.speaker = lambda walk: model
     Walk.encoder = HashEncoder()  # type: ignore[assignment]
     os.environ["PROOFSET_RESPONSES"] = str(store or runs.parent / "responses")
@@ -189,7 +204,7 @@ def walk_town(
         patch.object(speaking, "make", lambda *_: reader or critic(seconds)),
         Run.open(runs / study.name, settings, text) as run,
     ):
-        pipeline.perform(Walk(run, study, study_file.parent), verb)
+        pipeline.perform(Walk(run, study, study_file.parent, notice=notice), verb)
     return model
 
 

@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from proofset.nouns.record import Corpus, Message, Origin, Record
-from proofset.training.handoff import card, write_dataset
+from proofset.training.handoff import PREFERENCE, card, write_dataset, write_pairs
 
 
 def synthetic(text: str, label: str | None = "rare") -> Record:
@@ -57,6 +59,22 @@ def test_any_text_survives_one_line_each(tmp_path_factory: object, texts: list[s
 def test_half_a_character_survives_too(tmp_path: Path) -> None:
     write_dataset(tmp_path / "data.jsonl", corpus(synthetic("\ud83d")))
     assert json.loads((tmp_path / "data.jsonl").read_text(encoding="utf-8"))["text"] == "\ud83d"
+
+
+def test_what_is_more_than_a_text_is_handed_over_as_json_and_a_plain_text_has_no_such_field(tmp_path: Path) -> None:
+    rich = replace(synthetic("q a"), content='{"answer":"a","question":"q"}')
+    write_dataset(tmp_path / "data.jsonl", corpus(rich, synthetic("plain")))
+    first, second = (json.loads(line) for line in (tmp_path / "data.jsonl").read_text(encoding="utf-8").splitlines())
+    assert first["content"] == {"answer": "a", "question": "q"} and "content" not in second
+
+
+def test_pairs_are_lines_that_bear_the_mark_and_all_that_is_known_of_them(tmp_path: Path) -> None:
+    pair = SimpleNamespace(**{name: f"the {name} ü\n" for name in PREFERENCE}, secret="not for the file")
+    path = tmp_path / "pairs.jsonl"
+    assert write_pairs(path, [pair, pair]) == 2
+    lines = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n")[:-1]]
+    assert lines == [{name: f"the {name} ü\n" for name in PREFERENCE} | {"synthetic": True}] * 2
+    assert [each.name for each in tmp_path.iterdir()] == ["pairs.jsonl"]
 
 
 def test_card_says_what_is_inside() -> None:

@@ -17,6 +17,8 @@ from proofset.nouns.result import Usage, UsageBasis
 
 NATURES: Mapping[str, Nature] = {
     **cogs.NATURES,
+    "calibrate": Nature.COMPUTE,
+    "trial": Nature.JUDGING,
     "cost": Nature.PROCESSING,
     "handoff": Nature.PROCESSING,
     "synthesize": Nature.COMPUTE,

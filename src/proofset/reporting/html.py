@@ -20,7 +20,11 @@ from proofset.reporting.outlook import outlook
 from proofset.reporting.pages import TOP, environment, part
 from proofset.reporting.prospect import Prospect
 from proofset.reporting.provenance import key_figures, limits, settings
-from proofset.reporting.story import Findings, findings
+from proofset.reporting.story import Findings, findings, since
+from proofset.reporting.trial import SHARES
+from proofset.reporting.words import APART
+from proofset.reporting.writing import STRATEGY_WORDS, preference_pairs
+from proofset.synthesizing.calibration import CONTRADICTS
 
 
 def render(
@@ -48,6 +52,11 @@ def render(
         key_figures=key_figures(found),
         limits=limits(found, study),
         settings=settings(study),
+        shares=SHARES,
+        contradicts=CONTRADICTS,
+        strategy_words=STRATEGY_WORDS,
+        output_words=APART,
+        pairs=preference_pairs(study, since(events, "synthesize")),
         figures=_figures(found, study),
         quotient=viability_section(found.viability),
         outlook=outlook(events, prospect, forecasts_of(pilot, study.seed) if pilot else (), why_not)

@@ -30,6 +30,7 @@ def environment() -> Environment:
         "count": words.count, "percent": words.percent, "points": words.points, "money": words.money,
         "duration": words.duration, "reason": words.reason, "plain": words.plain, "shown": words.shown,
         "style_of": words.style_of, "number": words.number, "metric": words.metric,
+        "slice_title": words.slice_title, "share": words.share, "whole": words.whole,
     }  # fmt: skip
     made.filters.update(filters)
     made.globals.update(MARKS={str(claim): mark for claim, mark in words.MARKS.items()})

@@ -124,7 +124,7 @@ def limits(found: Findings, study: Study) -> tuple[str, ...]:
             f"The starvation is simulated: training records were withheld on purpose ({kept}). Whether the same gain "
             "appears where data are truly rare is not shown here."
         )
-    if found.synthesis and found.synthesis.trials:
+    if found.trial:
         told.append(
             "Judges are tried on planted faults. A fault that nobody thought of planting is not in their recall."
         )

@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from proofset.nouns.candidate import Candidate, Decision, Verdict
-from proofset.nouns.event import BriefClosed, Event, Judged, JudgeMeasured, Proposed, SliceClosed
+from proofset.nouns.event import BriefClosed, Event, Judged, Proposed, SliceClosed
+from proofset.reporting.words import slice_title
+from proofset.reporting.writing import Tally, Writing
 
-GATE_ORDER = ("form", "duplicate", "organic copy", "contamination", "anchor copy", "fluency", "critic")
-"""The shipped judges in the order in which a candidate meets them; any other follows in order of appearance."""
+GATES = (
+    "kind", "form", "duplicate", "organic copy", "contamination", "benchmark", "anchor copy", "fluency", "language",
+    "personal", "constitution", "paraphrase of accepted", "paraphrase of organic", "paraphrase of held-out", "drift",
+)  # fmt: skip
+CRITICS = ("critic", "distilled critic", "adversary", "critic model", "blind critic", "pairwise", "panel")
+"""The shipped judges in the order in which a candidate meets them; a study's own stand between the two."""
 
 SAMPLES = 36
 """Most candidates shown of the accepted, and of the refused."""
 
+PERSONAL, WITHHELD = "personal data", "(not shown: it holds personal data)"
+"""The reason for which a text is not shown, and what stands in its place."""
 OPEN = "not decided yet"
 """The reason of a candidate whose brief is still open."""
 
@@ -52,6 +60,13 @@ class Sample:
     critique: str
     scores: tuple[tuple[str, float], ...]
     """Of the judge that decided."""
+    evidence: tuple[str, ...]
+    """What the decision rests on: ids of copied texts, the rival label, numbers of rules."""
+
+    @property
+    def text(self) -> str:
+        """What may be shown of the candidate: one that was refused for personal data is not shown."""
+        return WITHHELD if self.reason == PERSONAL else self.candidate.text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,13 +76,16 @@ class Synthesis:
     proposed: int
     accepted: int
     refusals: tuple[Refusal, ...]
-    """By judge in the order in which candidates meet them, then by number."""
+    """By judge in the order in which candidates meet them, then by number. A candidate that was revised is refused by
+    the judge whose critique it was revised under; its revision is a candidate of its own."""
     without_reply: int
     """Briefs closed without any candidate; not among the proposed."""
     progress: tuple[Progress, ...]
-    trials: tuple[JudgeMeasured, ...]
+    writing: Writing
     accepted_samples: tuple[Sample, ...]
     refused_samples: tuple[Sample, ...]
+    examples: tuple[Sample, ...]
+    """One refusal of each judge, in their order: the first one of its most frequent reason."""
 
     @property
     def gates(self) -> tuple[tuple[str, int, tuple[Refusal, ...]], ...]:
@@ -104,11 +122,11 @@ class _Rounds:
     verdicts: dict[str, Verdict] = field(default_factory=dict)
     """The last verdict of each open candidate; a refusal is always the last."""
     slices: dict[str, SliceClosed] = field(default_factory=dict)
-    trials: dict[tuple[str, str], JudgeMeasured] = field(default_factory=dict)
     proposed: Counter[str] = field(default_factory=Counter)
     accepted: Counter[str] = field(default_factory=Counter)
     refused: Counter[tuple[str, str]] = field(default_factory=Counter)
     without_reply: int = 0
+    tally: Tally = field(default_factory=Tally)
     accepted_pile: _Pile = field(default_factory=_Pile)
     refused_piles: dict[tuple[str, str], _Pile] = field(default_factory=dict)
 
@@ -123,8 +141,6 @@ class _Rounds:
                 self.close(event)
             case SliceClosed():
                 self.slices[event.slice] = event
-            case JudgeMeasured():
-                self.trials[event.judge, event.fault] = event
             case _:
                 pass
 
@@ -132,6 +148,7 @@ class _Rounds:
         """Count what became of a brief's candidates."""
         candidates = self.open.pop(closing.brief_id, {})
         self.without_reply += not candidates
+        self.tally.brief(candidates.values(), closing)
         for candidate in candidates.values():
             self.count(self.sample(candidate, closing))
 
@@ -154,12 +171,13 @@ class _Rounds:
         why = verdict.reason if verdict and refused else (closing.reason or "replaced" if closing else OPEN)
         return Sample(
             candidate=candidate,
-            title=self.titles.get(candidate.slice, candidate.slice),
+            title=slice_title(candidate.slice, self.titles),
             accepted=accepted,
             judge=verdict.judge if verdict and (refused or accepted) else "",
             reason="" if accepted else why,
             critique=verdict.critique if verdict else "",
             scores=verdict.scores if verdict else (),
+            evidence=verdict.evidence if verdict else (),
         )
 
 
@@ -169,9 +187,10 @@ def fold_rounds(events: Iterable[Event], titles: Mapping[str, str], quota: int) 
     for event in events:
         rounds.take(event)
     for candidates in rounds.open.values():
+        rounds.tally.brief(candidates.values(), None)
         for candidate in candidates.values():
             rounds.count(rounds.sample(candidate, None))
-    if not (rounds.proposed or rounds.without_reply or rounds.slices or rounds.trials):
+    if not (rounds.proposed or rounds.without_reply or rounds.slices):
         return None
     return Synthesis(
         proposed=rounds.proposed.total(),
@@ -179,17 +198,24 @@ def fold_rounds(events: Iterable[Event], titles: Mapping[str, str], quota: int) 
         refusals=_refusals(rounds.refused),
         without_reply=rounds.without_reply,
         progress=_progress(rounds, quota),
-        trials=tuple(rounds.trials.values()),
+        writing=rounds.tally.written(titles, rounds.slices.values()),
         accepted_samples=_spread(rounds.accepted_pile),
         refused_samples=_varied(rounds.refused_piles),
+        examples=_examples(rounds.refused_piles),
     )
 
 
+def in_order(judges: Sequence[str]) -> list[str]:
+    """Judges in the order in which a candidate meets them; the loop itself, which has no name, comes last."""
+    named = [judge for judge in judges if judge]
+    kinds = {judge: judge.rstrip(" 0123456789") for judge in named}  # of a panel: "critic model 1", "critic model 2"
+    own = [judge for judge in named if kinds[judge] not in (*GATES, *CRITICS)]
+    order = [*GATES, *(kinds[judge] for judge in own), *CRITICS]
+    return [*sorted(named, key=lambda judge: order.index(kinds[judge])), *(judge for judge in judges if not judge)]
+
+
 def _refusals(counted: Counter[tuple[str, str]]) -> tuple[Refusal, ...]:
-    judges = list(dict.fromkeys(judge for judge, _ in counted))
-    known = [judge for judge in GATE_ORDER if judge in judges]
-    last = [judge for judge in ("",) if judge in judges]
-    order = [*known, *(judge for judge in judges if judge not in known and judge), *last]
+    order = in_order(list(dict.fromkeys(judge for judge, _ in counted)))
     ranked = sorted(counted.items(), key=lambda item: (order.index(item[0][0]), -item[1], item[0][1]))
     return tuple(Refusal(judge=judge, reason=reason, n=n) for (judge, reason), n in ranked)
 
@@ -201,7 +227,7 @@ def _progress(rounds: _Rounds, quota: int) -> tuple[Progress, ...]:
         rows.append(
             Progress(
                 slice=name,
-                title=rounds.titles.get(name, name),
+                title=slice_title(name, rounds.titles),
                 proposed=rounds.proposed[name],
                 accepted=rounds.accepted[name],
                 quota=closed.quota if closed else quota,
@@ -222,3 +248,9 @@ def _varied(piles: Mapping[tuple[str, str], _Pile]) -> tuple[Sample, ...]:
     spread = [_spread(pile) for pile in sorted(piles.values(), key=lambda pile: -pile.seen)]
     turns = [pile[turn] for turn in range(SAMPLES) for pile in spread if turn < len(pile)]
     return tuple(turns[:SAMPLES])
+
+
+def _examples(piles: Mapping[tuple[str, str], _Pile]) -> tuple[Sample, ...]:
+    judges = in_order(list(dict.fromkeys(judge for judge, _ in piles if judge)))
+    most = (max((pile for (name, _), pile in piles.items() if name == judge), key=lambda p: p.seen) for judge in judges)
+    return tuple(pile.kept[0] for pile in most)

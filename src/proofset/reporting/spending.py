@@ -50,9 +50,11 @@ class Spending:
         return sum(engine.unpriced for engine in self.engines)
 
     @property
-    def models(self) -> tuple[str, ...]:
-        """The names of the models that spoke; work without words, such as training, is not speech."""
-        return tuple(dict.fromkeys(engine.model for engine in self.engines if engine.output_tokens))
+    def authors(self) -> tuple[str, ...]:
+        """The names of the models that proposed candidates, and not of those that judge them."""
+        return tuple(
+            dict.fromkeys(each.model for each in self.engines if each.output_tokens and each.stage == "generate")
+        )
 
 
 def fold_spending(events: Sequence[Event]) -> Spending:

@@ -39,9 +39,10 @@ from proofset.nouns.slice import Deficit
 from proofset.nouns.viability import Viability
 from proofset.reporting.rounds import Synthesis, fold_rounds
 from proofset.reporting.spending import Spending, fold_spending
+from proofset.reporting.trial import Trial, floors_of, fold_trial
 from proofset.reporting.words import shown
 
-PATH = ("ingest", "audit", "ground", "synthesize", "measure", "cost", "handoff", "train", "prove")
+PATH = ("ingest", "audit", "ground", "calibrate", "synthesize", "measure", "cost", "handoff", "train", "prove")
 """The verbs a run goes through, in order."""
 
 EDGE_MATCHED, REST_ACCURACY, SLICE_ACCURACY = "edge accuracy at equal rest", "rest accuracy", "slice accuracy"
@@ -153,6 +154,8 @@ class Findings:
     deficits: tuple[Deficit, ...]
     """In order of need."""
     grounded: Grounded | None
+    trial: Trial | None
+    """What the judges did with planted faults before the loop began."""
     synthesis: Synthesis | None
     pairs: tuple[Pair, ...]
     viability: tuple[Viability, ...]
@@ -206,6 +209,7 @@ def findings(study: Study, events: Sequence[Event]) -> Findings:
         ingested=_last(Ingested, since(events, "ingest")),
         deficits=tuple(sorted(deficits.values(), key=lambda each: each.rank)),
         grounded=_last(Grounded, since(events, "ground")),
+        trial=fold_trial(since(events, "calibrate"), floors_of(study)),
         synthesis=fold_rounds(islice(everything, begun, None), titles, study.synthesize.quota),
         pairs=tuple(Pair(measure=each.measure, control=each.control) for each in measured.values()),
         viability=tuple(each.viability for each in _of(Decided, since(events, "measure"))),

@@ -13,7 +13,21 @@ from proofset.nouns.event import Event
 from proofset.nouns.result import Better, Claim
 from proofset.reporting.rounds import Synthesis
 from proofset.reporting.story import Findings, Proof, findings
-from proofset.reporting.words import DASH, MARKS, count, duration, line, money, percent, reason, shown, style_of
+from proofset.reporting.trial import Trial
+from proofset.reporting.words import (
+    DASH,
+    MARKS,
+    count,
+    duration,
+    line,
+    money,
+    percent,
+    reason,
+    share,
+    shown,
+    style_of,
+)
+from proofset.reporting.writing import STRATEGY_WORDS, Writing
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -45,8 +59,11 @@ def _parts(found: Findings) -> Iterator[RenderableType]:
     yield _path(found)
     if found.deficits:
         yield _deficits(found)
+    if found.trial:
+        yield from _trial(found.trial)
     if found.synthesis and found.synthesis.proposed:
         yield _funnel(found.synthesis)
+        yield _written(found.synthesis.writing)
     if found.pairs:
         yield _measures(found)
     if found.viability:
@@ -107,6 +124,40 @@ def _deficits(found: Findings) -> RenderableType:
     return _spaced(rows, f"… and {more} more" if more > 0 else "")
 
 
+def _trial(trial: Trial) -> Iterator[RenderableType]:
+    """What the judges are worth, on two lines; ``proofset calibrate`` tells all of it."""
+    from rich.text import Text
+
+    yield Text("The judges on trial", style="bold")
+    if trial.headline:
+        yield Text(line(trial.headline))
+    yield from (Text(f"▼ {line(sentence[:1].upper() + sentence[1:])}.", style="red") for sentence in trial.doubts)
+    yield Text("More of it: proofset calibrate", style="dim")
+    yield Text("")
+
+
+def _written(made: Writing) -> RenderableType:
+    """Strategies where there are several, and in a line what became of revisions, outputs and slices."""
+    from rich.console import Group
+    from rich.text import Text
+
+    foot = [f"ended: {', '.join(f'{line(stop)} {count(n)}' for stop, n in made.stops)}"] if made.stops else []
+    if made.revisions.tries:
+        foot.insert(0, f"revised: {count(made.revisions.tries)}, of which accepted {count(made.revisions.accepted)}")
+    if len(made.outputs) > 1:
+        foot.append(f"accepted for {', '.join(f'{each.name} {count(each.accepted)}' for each in made.outputs)}")
+    told = Text("; ".join(foot), style="dim")
+    if len(made.strategies) < 2:
+        return Group(told, Text("")) if foot else Text("")
+    rows = table("How the briefs were written", "strategy", "briefs", "accepted", "share", "<what it shows")
+    for each in made.strategies:
+        what = STRATEGY_WORDS.get(each.name, "")
+        rows.add_row(
+            Text(line(each.name)), count(each.tries), count(each.accepted), share(each.share), Text(what, style="dim")
+        )
+    return Group(rows, told, Text("")) if foot else Group(rows, Text(""))
+
+
 def _funnel(made: Synthesis) -> RenderableType:
     from rich.text import Text
 
@@ -117,8 +168,8 @@ def _funnel(made: Synthesis) -> RenderableType:
         left -= lost
         why = f"{reason(reasons[0].reason)}: {count(reasons[0].n)}"
         rows.add_row(Text(line(judge) or "left over"), count(left), count(lost), Text(line(why, 44)))
-    share = percent(made.accepted / made.proposed)
-    rows.add_row(Text("accepted", style="bold"), Text(count(made.accepted), style="bold"), "", f"{share} of proposed")
+    part = percent(made.accepted / made.proposed)
+    rows.add_row(Text("accepted", style="bold"), Text(count(made.accepted), style="bold"), "", f"{part} of proposed")
     return _spaced(rows)
 
 

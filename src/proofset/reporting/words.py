@@ -7,7 +7,7 @@ could not be taken is an en dash, never a zero.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Literal
@@ -24,15 +24,52 @@ Style = Literal["percent", "points", "count", "number"]
 
 REASONS = {
     "": "no reason given",
+    "arguments not an object": "calls a tool with arguments that are no object",
+    "breaks a rule": "breaks a rule of the constitution",
     "contaminated": "resembles a sealed held-out record",
+    "copies an anchor": "copies a record that it was shown",
     "copy of organic": "copies an organic record",
     "degenerate": "does not read like the organic text",
+    "distilled refusal": "the dear critic would refuse it, says the cheap one",
+    "does not end with the assistant": "does not end with the assistant’s turn",
+    "drifted": "far from every organic record",
     "duplicate": "copies an accepted candidate",
+    "impossible": "states what cannot be",
+    "incoherent": "does not hang together",
+    "input states the expectation": "the input gives away what is expected",
+    "misshapen": "the answer has not the shape that was asked for",
+    "near paraphrase": "says again what is known, in other words",
+    "no citation": "cites nothing",
+    "no evidence": "no evidence to rest on",
+    "no expected behaviour": "does not say what would be right to do",
+    "no reason": "does not say why it is hard",
     "no reply": "the model gave no usable reply",
+    "no rubric": "comes without a rubric",
+    "no verdict": "the critic gave no usable verdict",
+    "not of this kind": "cannot be read as its kind of task",
+    "off label": "reads as another label",
+    "personal data": "holds personal data",
+    "points not positive": "a criterion is worth nothing",
+    "reference in input": "the input holds the reference answer",
+    "repeated turn": "says the same turn twice",
+    "replaced": "another candidate of the same brief took its place",
+    "roles out of order": "the wrong one speaks",
     "surplus": "good, but the quota was already met",
+    "too easy": "the student gets it right already",
     "truncated": "cut off at the token limit",
+    "unanswered tool call": "calls a tool and does not wait for its answer",
+    "unknown fact": "cites a fact that is not in the evidence",
+    "unknown passage": "cites words that are in no passage shown",
+    "unknown tool call": "answers a tool call that nobody made",
+    "unnatural": "nobody would write so",
+    "unsafe": "would do harm",
+    "worse than organic": "worse than an organic record, side by side",
+    "wrong language": "is in another language",
 }
 """Reason codes of refusals in words; a code that is not here is shown as it is, with spaces for hyphens."""
+
+APART = {"evaluation": "edge-case evaluation", "adversarial": "adversarial scenarios"}
+"""What is made beside training records, in words."""
 
 METRICS = {
     "edge accuracy at equal rest": "Starved slices, at equal rest",
@@ -96,6 +133,14 @@ def reason(code: str) -> str:
     return REASONS.get(code, plain(code.replace("-", " ").replace("_", " ")))
 
 
+def slice_title(name: str, titles: Mapping[str, str]) -> str:
+    """What people call a slice; one that is kept apart from training is named after its label, and what it is for."""
+    label, _, output = name.rpartition("/")
+    if name not in titles and label and output in APART:
+        return f"{titles.get(label, label)}: {APART[output]}"
+    return titles.get(name, name)
+
+
 def metric(name: str) -> str:
     """A metric of a Gain as a heading."""
     return METRICS.get(name, plain(name[:1].upper() + name[1:]))
@@ -133,6 +178,23 @@ def percent(value: float | None) -> str:
     if known in (0, 1):
         return f"{hundred:.0f}\u00a0%"
     return _signed(f"{hundred:.{2 if abs(hundred) < 1 else 1}f}\u00a0%")
+
+
+def whole(value: float | None) -> str:
+    """A share in [0, 1] in whole percent: "98", "<1" for what is not none, ">99" for what is not all."""
+    if (known := finite(value)) is None:
+        return DASH
+    if 0 < known < 0.005:
+        return "<1"
+    return ">99" if 0.995 <= known < 1 else f"{known * 100:.0f}"
+
+
+def share(measure: Measure | None) -> str:
+    """A share with its 95 % interval on little room: "98 % (95 to 99)"; a dash where it could not be taken."""
+    if measure is None or (known := finite(measure.value)) is None:
+        return DASH
+    bounds = "" if measure.low is None or measure.high is None else f" ({whole(measure.low)} to {whole(measure.high)})"
+    return f"{whole(known)}\u00a0%{bounds}"
 
 
 def points(value: float | None, *, signed: bool = True) -> str:

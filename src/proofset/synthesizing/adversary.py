@@ -12,9 +12,12 @@ gets right by a better view of the text is called hard. Hard records are also wr
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import floor
 
 from proofset.nouns.candidate import Brief, Candidate, Decision, Output, Verdict
 
+TOO_EASY = "too easy"
+"""Reason for which the adversary refuses a candidate that all judges before it agreed with."""
 EVEN = 0.5
 """The student's score below which it gives the text to another label."""
 
@@ -29,7 +32,7 @@ class Adversary:
 
     def __init__(self, student: Student, quota: int, share: float) -> None:
         """Of ``quota`` accepted candidates at least ``share`` are to be ones that the student gets wrong."""
-        self._student, self._easy_left = student, round(quota * (1 - share))
+        self._student, self._easy_left = student, floor(quota * (1 - share) + 1e-9)  # 10 * (1 - 0.9) is below 1
         self._scores: dict[str, float] = {}
 
     def score(self, candidate: Candidate) -> float:
@@ -48,7 +51,7 @@ class Adversary:
             judge=self.name,
             candidate_id=candidate.id,
             decision=Decision.REJECT if refused else Decision.ACCEPT,
-            reason="too easy" if refused else "",
+            reason=TOO_EASY if refused else "",
             scores=(("student", round(score, 4)),),
             critique=f"the student is right by {score:.0%}" if refused else "",
         )

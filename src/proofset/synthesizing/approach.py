@@ -19,8 +19,8 @@ WRITTEN_COSTS = 4
 LESSONS = 3
 """Reasons for refusal that are told to the next briefs."""
 RISE, FALL = 4, 12
-"""Accepted candidates in a row that the student knew, after which the next briefs are harder; and refusals in a row
-after which they are easier again."""
+"""Candidates in a row that the judges agreed with and the student knew, after which the next briefs are harder; and
+other refusals in a row after which they are easier again."""
 
 WORDS = {
     "off label": "it belonged to {rival} and not here",
@@ -83,7 +83,8 @@ class Planner:
     def _next(self, block: int) -> Approach:
         rival = max(self._taken_for, key=lambda name: (self._taken_for[name], name), default="")
         rival = rival or (self.rivals[0] if self.rivals else "")
-        lessons = tuple(WORDS[reason].format(rival=rival) for reason, _ in self._refused.most_common(LESSONS))
+        refused, known_as = self._refused.most_common(LESSONS), rival or "something else"
+        lessons = tuple(WORDS[reason].format(rival=known_as) for reason, _ in refused)
         self._refused.clear()
         return Approach(self._strategy(block), rival, lessons, self.difficulty)
 
@@ -100,11 +101,12 @@ class Planner:
         self._bandit.learn(brief.strategy, reward, float(asked + WRITTEN_COSTS * written + 1))
         if verdict is not None and verdict.reason in WORDS:
             self._refused[verdict.reason] += 1
-            if verdict.reason == "off label" and verdict.evidence:
-                self._taken_for[verdict.evidence[0]] += 1
+            taken_for = verdict.evidence[0] if verdict.evidence else ""
+            if verdict.reason == "off label" and taken_for in self.rivals:  # some judges cite rules, or other judges
+                self._taken_for[taken_for] += 1
 
     def student_knew(self, knew: bool) -> None:
-        """An accepted candidate was, or was not, easy for the student."""
+        """A candidate that the other judges agreed with was, or was not, easy for the student."""
         self._failed, self._known = 0, self._known + 1 if knew else 0
         if self.adversarial and self._known >= RISE:
             self.difficulty, self._known = min(self.difficulty + 1, self._hardest), 0

@@ -50,18 +50,25 @@ AskFiled = Callable[[Request], Awaitable[FiledAs]]
 
 
 class BlindReviewer:
-    """A Reviewer that asks which slice a text is of. Reasons: off label, no verdict. Evidence: the label given."""
+    """A Reviewer that asks which slice a text is of. Reasons: off label, no verdict. Evidence: the label, if one."""
 
     name = "blind critic"
 
-    def __init__(self, ask: AskFiled, title: Callable[[str], str], rivals: Callable[[str], Sequence[str]]) -> None:
-        """``title`` gives what people call a label, ``rivals`` the labels it is confused with, the nearest first."""
+    def __init__(
+        self, ask: AskFiled, title: Callable[[str], str], rivals: Callable[[str], Sequence[str]], *, name: str = ""
+    ) -> None:
+        """``title`` gives what people call a label, ``rivals`` the labels it is confused with, the nearest first.
+
+        A ``name`` tells the members of a panel apart.
+        """
         self._ask, self._title, self._rivals = ask, title, rivals
+        self.name = name or self.name
 
     def choices(self, label: str, text: str) -> list[str]:
         """The labels to choose among, in an order that says nothing of which one is asked for."""
-        labels = [label, *(each for each in self._rivals(label) if each != label)][:CHOICES]
-        random.Random(f"{sorted(labels)}/{text}").shuffle(labels)  # noqa: S311 (reproducible order, no secret)
+        labels = sorted([label, *(each for each in self._rivals(label) if each != label)][:CHOICES])
+        seed = f"{labels}/{text}".encode("utf-8", "surrogatepass")
+        random.Random(seed).shuffle(labels)  # noqa: S311 (reproducible order, no secret)
         return labels
 
     def request(self, brief: Brief, text: str, labels: Sequence[str]) -> Request:
@@ -87,7 +94,7 @@ class BlindReviewer:
         else:
             chosen = labels[filed.number - 1] if 0 < filed.number <= len(labels) else NONE
             right = chosen == brief.label
-            reason, evidence = ("", ()) if right else ("off label", (chosen,))
+            reason, evidence = ("", ()) if right else ("off label", () if chosen == NONE else (chosen,))
             critique = "" if right else f"taken for {self._title(chosen) if chosen != NONE else NONE}"
         return Verdict(
             judge=self.name,

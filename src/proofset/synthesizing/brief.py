@@ -14,9 +14,9 @@ from proofset.nouns.candidate import SEEN_ALL, Brief, Output, Quota
 from proofset.nouns.evidence import Anchor, Evidence
 from proofset.nouns.record import content_id
 from proofset.nouns.slice import Deficit
+from proofset.plugins import Kind, Told
 from proofset.synthesizing.approach import Approach
 from proofset.synthesizing.kinds.labelled import labelled
-from proofset.synthesizing.kinds.shape import Kind, Told
 from proofset.synthesizing.strategies import RIVAL_RECORDS, SHORT_OPENING, STRATEGIES, Strategy
 
 FEWEST_OPENERS = 3
@@ -102,7 +102,7 @@ class Composer:
         opener = rng.choice(prompt.openers) if prompt.openers else None
         opening, seed = _opening(opener, rng, self._most_words(strategy)), rng.randrange(2**31)
         anchors = prompt.shown if opener is None or opener in prompt.shown else (*prompt.shown, opener)
-        line = f"- {self.title}:" if strategy.titled else "-"
+        line = f"- {self.title}:" if strategy.titled and self.title else "-"
         brief = Brief(
             id=content_id("brief", self.quota.slice, number, prompt.text, opening, seed, self._asked),
             slice=self.quota.slice,
@@ -121,7 +121,8 @@ class Composer:
         return self._in_turns(brief, approach) if self.kind.shape is not None else brief
 
     def _in_turns(self, brief: Brief, approach: Approach) -> Brief:
-        """The brief of a kind that is asked in turns."""
+        """The brief of a kind that is asked in turns: it shows examples, and nothing of a rival is one."""
+        brief = replace(brief, anchors=tuple(each for each in brief.anchors if each.label == brief.label))
         personas = self.settings.personas
         told = Told(
             title=self.title or self.quota.slice,
@@ -176,12 +177,13 @@ class Composer:
             openers = openers or shown
         elif len(openers) < min(FEWEST_OPENERS, len(anchors) // 2):
             shown, openers = anchors[: -(-len(anchors) // 2)], anchors[-(-len(anchors) // 2) :]
-        text = self._render(shown, number, strategy)
-        if strategy.contrast and rival:
-            text = _lines(self._heading_of(rival.title, number), others[:RIVAL_RECORDS], "") + "\n" + text
+        text, openers = self._render(shown, number, strategy), openers or shown
+        if strategy.contrast and rival and others:
+            heading, against = self._heading_of(rival.title, approach.rival, number), others[:RIVAL_RECORDS]
+            text, shown = _lines(heading, against, "") + "\n" + text, (*shown, *against)
         if strategy.opening == "rival" and others:
             openers = others
-        return _Head(text, shown, openers or shown, unseen)
+        return _Head(text, shown, openers, unseen)
 
     def _render(self, anchors: tuple[Anchor, ...], number: int, strategy: Strategy) -> str:
         template = files("proofset.synthesizing").joinpath("prompts/completion.md").read_text(encoding="utf-8")
@@ -196,12 +198,12 @@ class Composer:
         )
 
     def _heading(self, number: int) -> str:
-        return self._heading_of(self.title or self.quota.slice, number)
+        return self._heading_of(self.title or self.quota.slice, self.quota.label, number)
 
-    def _heading_of(self, title: str, number: int) -> str:
-        topics = self.settings.topics.get(self.quota.label) or ("",)
-        heading = self.settings.headings.get(self.quota.label, self.settings.heading)
-        return heading.format(title=title, label=self.quota.label, topic=topics[number % len(topics)])
+    def _heading_of(self, title: str, label: str, number: int) -> str:
+        topics = self.settings.topics.get(label) or ("",)
+        heading = self.settings.headings.get(label, self.settings.heading)
+        return heading.format(title=title, label=label, topic=topics[number % len(topics)])
 
 
 def _lines(heading: str, anchors: Sequence[Anchor], title: str) -> str:

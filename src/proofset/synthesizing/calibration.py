@@ -20,6 +20,7 @@ from proofset.nouns.result import Better, Measure
 from proofset.plugins import Judge, Reviewer
 from proofset.stats import wilson
 from proofset.synthesizing.faults import FAULTS, GOOD, NOTHING, Case, Supplies, plant
+from proofset.synthesizing.loop import gone
 
 CASCADE = "cascade"
 """The judge that all judges in order are together: it refuses what any of them refuses."""
@@ -219,8 +220,9 @@ async def review(reviewers: Sequence[Reviewer], cases: Sequence[Case], parallel:
     """Measure those that have to be waited for: each reviewer on each kind of case, ``parallel`` reviews at a time.
 
     A review that ends in a ModelError has no answer: it is not counted, and the Measure's note tells how many there
-    were. The first good cases are asked about a second time, with another seed in the brief; "contradicts itself" is
-    the share of these pairs that were decided differently. All other errors are raised, the first one alone.
+    were; where nobody is there to answer any more, the error is raised, for a trial half heard is none. The first good
+    cases are asked about a second time, with another seed in the brief; "contradicts itself" is the share of these
+    pairs that were decided differently. All other errors are raised, the first one alone.
 
     When it lies: a reviewer that ignores the seed answers the second time out of the store, and never contradicts
     itself.
@@ -249,7 +251,9 @@ async def _decision(reviewer: Reviewer, gate: asyncio.Semaphore, case: Case, sam
     async with gate:
         try:
             return (await reviewer.review(*presented(case, sample))).decision
-        except ModelError:
+        except ModelError as error:
+            if gone(error):
+                raise
             return None
 
 

@@ -12,11 +12,10 @@ from typing import Any
 
 from proofset.nouns.candidate import Brief, Candidate, Verdict
 from proofset.nouns.record import Message, content_id
-from proofset.plugins import ChatModel, Purpose, Request
+from proofset.plugins import ChatModel, Content, Kind, Purpose, Request
 from proofset.speakers import Sampling
 from proofset.synthesizing.gates import accept, reject
 from proofset.synthesizing.kinds.labelled import labelled
-from proofset.synthesizing.kinds.shape import Content, Kind
 
 MISSHAPEN = "misshapen"
 """``finish`` of a candidate whose answer had not the shape that was asked for."""
@@ -55,7 +54,7 @@ class Generator:
 
     async def revise(self, brief: Brief, candidate: Candidate, verdict: Verdict) -> Candidate:
         """The candidate set right under a verdict's critique, as far as the model is able to. Raises ModelError."""
-        why = verdict.critique or verdict.reason
+        why = " ".join((verdict.critique or verdict.reason).split())
         asked = self._request(brief)
         if brief.messages:
             said = candidate.content or candidate.text
@@ -129,6 +128,6 @@ def whole(text: str, finish: str) -> tuple[str, str]:
     """A text that was cut off, back to its last full sentence where that keeps half of it; paid for is paid for."""
     if finish == "length":
         end = max(text.rfind(mark) for mark in ".!?")
-        if end + 1 >= len(text) / 2:
+        if end >= 0 and end + 1 >= len(text) / 2:
             return text[: end + 1], "trimmed"
     return text, finish

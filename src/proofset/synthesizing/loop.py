@@ -18,7 +18,7 @@ from proofset.errors import BudgetSpent, ModelError, ModelRefused, ModelUnavaila
 from proofset.nouns.candidate import Brief, Candidate, Decision, Quota, Stop, Verdict
 from proofset.nouns.event import BriefClosed, Event, Judged, Proposed, SliceClosed
 from proofset.plugins import Judge, Reviewer
-from proofset.synthesizing.adversary import EVEN, Adversary
+from proofset.synthesizing.adversary import EVEN, TOO_EASY, Adversary
 from proofset.synthesizing.approach import Planner
 from proofset.synthesizing.brief import Composer
 from proofset.synthesizing.generator import REVISABLE, Generator
@@ -87,7 +87,7 @@ class SliceLoop:
     tell: Callable[[Event], None]
     past: Past
     settled: Callable[[str], None] = lambda brief_id: None
-    """Called with the id of a brief for which nothing more will be paid."""
+    """Called with the id of a brief for which nothing more will be paid, or nothing until its revision is asked for."""
     halted: Callable[[], bool] = lambda: False
     """Whether to open nothing more, finish what is in flight, and leave the slice unfinished."""
     streak: Streak = field(default_factory=Streak)
@@ -164,6 +164,8 @@ class SliceLoop:
             if closing.number > place and closing.winner is not None:
                 candidate = self.past.proposed[closing.brief_id]
                 self._ahead.add(candidate.id)
+                if self.adversary is not None:
+                    self.adversary.score(candidate)  # or it would take no place
                 self.panel.remember(candidate.id, candidate.text)
 
     def _open_until(self, n_closed: int) -> int:
@@ -203,11 +205,13 @@ class SliceLoop:
         except BudgetSpent:
             return Tried(None, unpaid=True)
         except ModelError as error:
-            if (isinstance(error, ModelRefused) and error.status not in ONE_REQUEST) or _nobody_there(error):
+            if gone(error):
                 raise
             self.streak.failed += 1
             if self.streak.failed >= FAILURES_IN_A_ROW:
                 raise
+            if tried.refusal is not None:  # and could not be set right
+                return replace(tried, why=tried.refusal.reason)
             return replace(tried, why="no reply" if tried.candidate is None else "no verdict")
         finally:
             self.settled(brief.id)
@@ -251,8 +255,9 @@ class SliceLoop:
     async def _revise(self, brief: Brief, tried: Tried) -> None:
         """One round under critique: the refusal is told, and the revision takes the candidate's place."""
         assert tried.candidate is not None and tried.refusal is not None  # or there is nothing to set right
-        if tried.candidate.id not in self.past.refusals:
+        if self.past.refusals.get(tried.candidate.id) != tried.refusal:
             self.tell(Judged(verdict=tried.refusal))
+        self.settled(brief.id)  # what is kept for judging it would be waited for by whoever asks for the next
         revised = await self.generator.revise(brief, tried.candidate, tried.refusal)
         tried.candidate, tried.refusal = self._told(brief, revised), None
         tried.verdicts.clear()
@@ -268,13 +273,17 @@ class SliceLoop:
             )
             self.tell(closing)
         elif tried.candidate is not None:
-            tried.refusal = self.past.refusals.get(tried.candidate.id)
+            known = self.past.refusals.get(tried.candidate.id)
+            tried.refusal = known if known is not None and known.reason == closing.reason else None
         worth, won = 0.0, closing.winner is not None and tried.candidate is not None
         if won and tried.candidate is not None:
             worth = self._accept(tried.candidate)
         elif closing.reason != "surplus":
             self.refused_in_a_row += 1
-            self._planner.refused()
+            if closing.reason == TOO_EASY:
+                self._planner.student_knew(True)
+            else:
+                self._planner.refused()
         self._history.append((won or closing.reason == "surplus", 1.0))
         self._planner.learn(brief, tried.candidate, None if won else tried.refusal, worth)
 
@@ -325,8 +334,10 @@ class SliceLoop:
         )
 
 
-def _nobody_there(error: ModelError) -> bool:
-    """Whether there is no server at all: no brief can be blamed for that, and none is closed for it."""
+def gone(error: ModelError) -> bool:
+    """Whether nobody is there to answer: refused whatever is asked, or no server at all. No request is to blame."""
+    if isinstance(error, ModelRefused):
+        return error.status not in ONE_REQUEST
     return isinstance(error, ModelUnavailable) and error.unsent
 
 

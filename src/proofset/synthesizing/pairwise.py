@@ -60,13 +60,16 @@ class PairwiseReviewer:
 
     name = "pairwise"
 
-    def __init__(self, ask: AskChoice, title: Callable[[str], str], *, max_tokens: int = 120) -> None:
-        """``title`` gives what people call a slice; ``max_tokens`` is the longest answer."""
+    def __init__(self, ask: AskChoice, title: Callable[[str], str], *, max_tokens: int = 120, name: str = "") -> None:
+        """``title`` gives what people call a label; ``max_tokens`` is the longest answer; a ``name`` tells members of a
+        panel apart.
+        """
         self._ask, self._title, self._max_tokens = ask, title, max_tokens
+        self.name = name or self.name
 
     def request(self, brief: Brief, first: str, second: str) -> Request:
         """What the model is asked about two texts; equal texts in equal order have equal requests."""
-        title = self._title(brief.slice)
+        title = self._title(brief.label)
         pair = f"A:\n{' '.join(first.split())}\n\nB:\n{' '.join(second.split())}"
         return Request(
             messages=(Message("system", TASK.format(title=title)), Message("user", pair)),

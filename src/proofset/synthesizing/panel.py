@@ -37,6 +37,7 @@ class PanelReviewer:
         weights: Mapping[str, float] | None = None,
         *,
         sequential: bool = False,
+        name: str = "",
     ) -> None:
         """``weights`` by member name, for the rule "weighted" alone. ``sequential`` asks one after the other, in the
         order given (so cheap ones first), and stops when the rest cannot change the decision: slower and cheaper.
@@ -50,6 +51,7 @@ class PanelReviewer:
         if rule not in ("majority", "weighted", "any", "all"):
             raise InputError(f"no rule is called {rule!r}", hint="majority, weighted, any or all")
         self._reviewers, self._rule, self._sequential = tuple(reviewers), rule, sequential
+        self.name = name or self.name
         self._weights = _checked(names, weights or {}) if rule == "weighted" else dict.fromkeys(names, 1.0)
 
     @property

@@ -16,7 +16,8 @@ class Past:
     proposed: dict[str, Candidate] = field(default_factory=dict)
     """Candidates by brief id."""
     answered: dict[str, Candidate] = field(default_factory=dict)
-    """The same from before the settings changed: an equal brief is not asked again, only judged again."""
+    """The same from before the settings changed, without revisions: an equal brief is not asked again, only judged
+    again, and whether it is to be revised is decided again."""
     closed: dict[str, BriefClosed] = field(default_factory=dict)
     """Closings by brief id."""
     refusals: dict[str, Verdict] = field(default_factory=dict)
@@ -38,7 +39,7 @@ class Past:
         pasts: dict[str, Past] = {}
         refusals: dict[str, Verdict] = {}
         for event in earlier:
-            if isinstance(event, Proposed):
+            if isinstance(event, Proposed) and not event.candidate.parent:
                 pasts.setdefault(event.candidate.slice, cls()).answered[event.candidate.brief_id] = event.candidate
         for event in events:
             match event:

@@ -68,18 +68,22 @@ class Closed:
 
 
 def closed_in(events: Iterable[Event]) -> list[Closed]:
-    """The candidates of a log in the order of their proposal; a verdict that was told twice counts once.
+    """The candidates of a log, slice by slice in brief order; a verdict that was told twice counts once.
 
-    One that no brief's closing names as its winner is not accepted. When it lies: of a brief that was opened under
-    two settings, the verdicts of both count.
+    Not in the order of their proposal: that is a matter of who answered first, and no two runs share it.
+
+    A candidate that no brief's closing names as its winner is not accepted. When it lies: of a brief that was opened
+    under two settings, the verdicts of both count.
     """
     candidates: dict[str, Candidate] = {}
+    place: dict[str, tuple[str, int, bool]] = {}
     winners: set[str] = set()
     verdicts: defaultdict[str, dict[Verdict, None]] = defaultdict(dict)
     for event in events:
         match event:
-            case Proposed(candidate=candidate):
+            case Proposed(candidate=candidate, number=number):
                 candidates[candidate.id] = candidate
+                place[candidate.id] = (candidate.slice, number, bool(candidate.parent))
             case Judged(verdict=verdict):
                 verdicts[verdict.candidate_id][verdict] = None
             case BriefClosed(winner=str(winner)):
@@ -88,7 +92,7 @@ def closed_in(events: Iterable[Event]) -> list[Closed]:
                 pass
     return [
         Closed(candidate=each, accepted=each.id in winners, verdicts=tuple(verdicts[each.id]))
-        for each in candidates.values()
+        for each in sorted(candidates.values(), key=lambda each: place[each.id])
     ]
 
 

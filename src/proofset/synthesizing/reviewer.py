@@ -67,7 +67,8 @@ def opinion_request(brief: Brief, text: str, settings: Critic, title: str, rules
     rubric = settings.rubric.format(title=title, label=brief.label)
     if rules:
         rubric = f'{rubric}\n\nRules; where one is broken, give its number in "rules":\n{rules}'
-    examples = "\n".join(f"- {' '.join(anchor.text.split())}" for anchor in brief.anchors[:EXAMPLES])
+    own = [anchor for anchor in brief.anchors if anchor.label == brief.label]  # some strategies show a rival's as well
+    examples = "\n".join(f"- {' '.join(anchor.text.split())}" for anchor in own[:EXAMPLES])
     return Request(
         messages=(
             Message("system", _task().format(rubric=rubric)),

@@ -7,13 +7,15 @@ records hold more faulty ones than good ones, and teach the fault.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from math import hypot
 
 from proofset.errors import InputError
 from proofset.nouns.event import JudgeMeasured
 from proofset.nouns.result import Better, Measure
-from proofset.synthesizing.calibration import CASCADE, meant_for
+from proofset.stats import wilson
+from proofset.synthesizing.calibration import CASCADE, CONTRADICTS, meant_for
 from proofset.synthesizing.faults import FAULTS, GOOD
 
 REFUSES_ALL = 0.5
@@ -21,10 +23,14 @@ REFUSES_ALL = 0.5
 ACCEPTS_ALL = 0.05
 """Share of its own faults, by the upper bound, below which a judge is said to accept whatever it sees."""
 TELLS_APART = 0.15
-"""How much more of the fault it was tried on most, than of good records, a judge must refuse by the upper bound.
+"""How much more of the fault it was tried on most, and of all its faults together, than of good records, a judge must
+refuse by the upper bound.
 
 One that was shown to refuse any of its faults more often than good records is of use, whatever it does with the others.
 """
+UNSTEADY = 0.1
+"""Share of good records that were decided differently the second time, by the lower bound, from which a judge is said
+to contradict itself."""
 
 
 def break_even_noise(phi: float, psi: float) -> float | None:
@@ -82,12 +88,14 @@ def verdict_on(measured: Iterable[JudgeMeasured], floors: Mapping[tuple[str, str
 
     ``floors`` gives the share of a fault that a judge must refuse, by the lower bound, for (judge, fault); one of 0
     asks for nothing. Judges are also named that refuse most good records, that accept all faults they are there for,
-    and that refuse hardly more of these than of good records (``TELLS_APART``). An empty list is a clean bill of
-    health. Raises InputError for a floor under what has none: good records, and a fault that is not planted.
+    that refuse hardly more of these than of good records (``TELLS_APART``), and that contradict themselves when asked
+    twice (``UNSTEADY``). An empty list is a clean bill of health. Raises InputError for a floor under what has none:
+    good records, and a fault that is not planted.
     """
     tried = {(each.judge, each.fault): each.rejected for each in measured}
     found = [_below(judge, fault, floor, tried.get((judge, fault))) for (judge, fault), floor in floors.items()]
     found += [_degenerate(judge, tried) for judge in dict.fromkeys(judge for judge, _ in tried)]
+    found += [_unsteady(judge, measure) for (judge, fault), measure in tried.items() if fault == CONTRADICTS]
     return [sentence for sentence in found if sentence]
 
 
@@ -115,9 +123,23 @@ def _degenerate(judge: str, tried: Mapping[tuple[str, str], Measure]) -> str:
         )
     if good is not None and good.value is not None and own and judge != CASCADE:
         apart = [_apart(tried[judge, fault], good) for fault in sorted(own, key=lambda each: -tried[judge, each].n)]
-        if apart[0][1] < TELLS_APART and all(low <= 0 for low, _ in apart):
+        together = _apart(_pooled([tried[judge, fault] for fault in own]), good)
+        if min(apart[0][1], together[1]) < TELLS_APART and all(low <= 0 for low, _ in apart):
             return f"the {judge} does not tell its faults from good records: it refuses about as many of both"
     return ""
+
+
+def _unsteady(judge: str, measure: Measure) -> str:
+    if measure.low is None or measure.low <= UNSTEADY:
+        return ""
+    return f"the {judge} contradicts itself on at least {measure.low:.0%} of good records that it is asked about twice"
+
+
+def _pooled(measures: Sequence[Measure]) -> Measure:
+    """The share rejected of all cases of several faults."""
+    n, refused = sum(each.n for each in measures), sum(round((each.value or 0.0) * each.n) for each in measures)
+    low, high = wilson(refused, n)
+    return replace(measures[0], value=refused / n, low=low, high=high, n=n)
 
 
 def _taken(measure: Measure | None) -> bool:

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from proofset.nouns.candidate import Brief
 from proofset.nouns.evidence import Anchor, Evidence, Fact, Passage
+from proofset.plugins import Content, Told
 from proofset.synthesizing.kinds.asking import asked, fact_line, kept, knows_fact, stated_in, task
 from proofset.synthesizing.kinds.evaluation import Criterion, Item
-from proofset.synthesizing.kinds.shape import Content, Told, canonical
+from proofset.synthesizing.kinds.shape import canonical
 
 EVIDENCE = Evidence(
     (Passage(id="p 1", text="Rain falls.\nThen it stops.", source="a.txt"),), (Fact("rain", "falls  from", "clouds"),)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from proofset.nouns.candidate import Brief
 from proofset.nouns.evidence import Evidence
+from proofset.plugins import Content, Told
 from proofset.synthesizing.kinds.labelled import labelled
-from proofset.synthesizing.kinds.shape import Content, Told
 
 BRIEF = Brief(
     id="b", slice="s", label="s", number=0, anchors=(), evidence=Evidence(), opening="The storm", unseen_fold=0, seed=0,

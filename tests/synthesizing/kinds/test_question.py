@@ -13,8 +13,8 @@ from proofset.models.structured import Shape, Shaped
 from proofset.nouns.candidate import Brief
 from proofset.nouns.evidence import Evidence, Fact, Passage
 from proofset.nouns.record import Message
+from proofset.plugins import Content, Told
 from proofset.synthesizing.kinds.question import Answer, Citation, question
-from proofset.synthesizing.kinds.shape import Content, Told
 
 PASSAGES = (
     Passage(id="p1", text="The harbour freezes in\nJanuary, and thaws in  March.", source="a.txt"),

@@ -11,9 +11,9 @@ from proofset.models.structured import Shape, Shaped
 from proofset.nouns.candidate import Brief
 from proofset.nouns.evidence import Evidence
 from proofset.nouns.record import Message
+from proofset.plugins import Content, Told
 from proofset.synthesizing.kinds.asking import task
 from proofset.synthesizing.kinds.scenario import Attack, Trap, scenario
-from proofset.synthesizing.kinds.shape import Content, Told
 
 BRIEF = Brief(
     id="b", slice="s", label="s", number=0, anchors=(), evidence=Evidence(), opening="", unseen_fold=0, seed=0,

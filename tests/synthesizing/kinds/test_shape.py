@@ -12,13 +12,14 @@ from pydantic import BaseModel, Field
 
 from proofset.nouns.candidate import Brief
 from proofset.nouns.record import Message
+from proofset.plugins import Content, Kind, Told
 from proofset.synthesizing.kinds.asking import UNREADABLE, asked, kept
 from proofset.synthesizing.kinds.conversation import conversation
 from proofset.synthesizing.kinds.evaluation import evaluation
 from proofset.synthesizing.kinds.labelled import labelled
 from proofset.synthesizing.kinds.question import question
 from proofset.synthesizing.kinds.scenario import scenario
-from proofset.synthesizing.kinds.shape import Content, Kind, Told, canonical, conforms
+from proofset.synthesizing.kinds.shape import canonical, conforms
 
 KINDS: tuple[Kind, ...] = (labelled, question, conversation, evaluation, scenario)
 

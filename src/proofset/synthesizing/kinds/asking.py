@@ -14,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 from proofset.nouns.candidate import Brief
 from proofset.nouns.evidence import Evidence, Fact
 from proofset.nouns.record import Message, content_id
-from proofset.synthesizing.kinds.shape import Content, Told
+from proofset.plugins import Content, Told
 
 M = TypeVar("M", bound=BaseModel)
 

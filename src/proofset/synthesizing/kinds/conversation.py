@@ -9,8 +9,9 @@ from pydantic import BaseModel, ConfigDict, JsonValue, field_validator
 
 from proofset.nouns.candidate import Brief
 from proofset.nouns.record import Message, normal_form
+from proofset.plugins import Content, Told
 from proofset.synthesizing.kinds.asking import UNREADABLE, asked, kept, task
-from proofset.synthesizing.kinds.shape import Content, Told, canonical
+from proofset.synthesizing.kinds.shape import canonical
 
 FEWEST_REPEATED = 3
 """Words from which a turn said twice is a repetition: a user may well say yes twice."""

@@ -8,8 +8,9 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
 
 from proofset.nouns.candidate import Brief
 from proofset.nouns.record import Message
+from proofset.plugins import Content, Told
 from proofset.synthesizing.kinds.asking import UNREADABLE, asked, kept, stated_in, task
-from proofset.synthesizing.kinds.shape import Content, Told, canonical
+from proofset.synthesizing.kinds.shape import canonical
 
 
 class Criterion(BaseModel):

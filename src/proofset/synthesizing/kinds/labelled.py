@@ -8,7 +8,7 @@ from pydantic import BaseModel
 
 from proofset.nouns.candidate import Brief
 from proofset.nouns.record import Message
-from proofset.synthesizing.kinds.shape import Content, Told
+from proofset.plugins import Content, Told
 
 
 class LabelledText:

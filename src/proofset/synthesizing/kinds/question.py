@@ -9,8 +9,9 @@ from pydantic import BaseModel, ConfigDict
 from proofset.nouns.candidate import Brief
 from proofset.nouns.evidence import Evidence
 from proofset.nouns.record import Message
+from proofset.plugins import Content, Told
 from proofset.synthesizing.kinds.asking import UNREADABLE, asked, kept, knows_fact, stated_in, task
-from proofset.synthesizing.kinds.shape import Content, Told, canonical
+from proofset.synthesizing.kinds.shape import canonical
 
 
 class Citation(BaseModel):
