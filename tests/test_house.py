@@ -33,7 +33,7 @@ HELP_SECONDS = 0.5
 
 ONE_FILE = {
     "aiohttp": ("models/http.py", "models/serving.py"),
-    "click": ("cli.py", "counter.py", "observatory.py"),
+    "click": ("cli.py", "counter.py", "desk.py", "observatory.py"),
     "genai_prices": ("costing/catalogue.py",),
     "gguf": ("models/gguf.py",),
     "jinja2": ("reporting/pages.py",),

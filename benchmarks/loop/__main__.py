@@ -6,7 +6,7 @@ says which candidates are right. A linear head is trained with every addition an
 unjudged and judged candidates, and what may be done without a model.
 
 Figures of several seeds are means with the 95 % t-interval of the paired difference over seeds. The quick form is one
-seed with a fifth of the briefs: it says whether the program runs, and nothing else.
+seed with a ninth of the briefs: it says whether the program runs, and nothing else.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def summary(seeds: list[dict[str, Any]]) -> dict[str, Any]:
     paired = {
         f"{name} against {base}": {
             key: _interval([each["arms"][name][key] - each["arms"][base][key] for each in seeds])
-            for key in ("starved", "rest", "macro_f1")
+            for key in ("starved", "rest", "macro_f1", "starved_at_equal_rest")
         }
         for name, base in [*PAIRS.items(), *(("judged", rival) for rival in RIVALS)]
         if name in means and base in means
@@ -102,7 +102,7 @@ def _interval(values: list[float]) -> list[float]:
 def main() -> None:
     """Measure, and print one JSON object on the last line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.loop", description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="one seed, a fifth of the briefs")
+    parser.add_argument("--quick", action="store_true", help="one seed, a ninth of the briefs")
     parser.add_argument("--json", action="store_true", help="as every benchmark; the last line is JSON in any case")
     parser.add_argument("--data", type=Path, default=Path(os.environ.get("PROOFSET_BANKING77", "data/banking77")))
     parser.add_argument("--jobs", type=int, default=1, help="seeds at a time, each on one core: for accuracy, not time")

@@ -81,7 +81,7 @@ class Size:
     threshold: float
 
 
-FULL, QUICK = Size(quota=40, briefs=80, threshold=0.55), Size(quota=8, briefs=16, threshold=0.55)
+FULL, QUICK = Size(quota=80, briefs=140, threshold=0.5), Size(quota=8, briefs=16, threshold=0.5)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from proofset import __version__, counter, observatory
+from proofset import __version__, counter, desk, observatory
 from proofset.errors import InputError, ProofsetError
 
 if TYPE_CHECKING:
@@ -168,6 +168,7 @@ for _verb, _summary in SUMMARIES.items():
 cli.add_command(counter.estimate)
 cli.add_command(counter.ledger)
 cli.add_command(counter.forecast)
+cli.add_command(desk.review)
 cli.add_command(observatory.collapse)
 cli.add_command(observatory.recursion)
 

@@ -100,6 +100,8 @@ class Synthesize(Section):
     """The critic."""
     judges: tuple[str, ...] = ()
     """Judge plugins of your own, asked after the gates and before the critic."""
+    review: str = ""
+    """File of a person's decisions, relative to the study, as ``proofset review`` writes it. Empty: none."""
     kind: str = "labelled"
     """Kind of task, a plugin: labelled, question, conversation, evaluation, scenario, or your own."""
     strategies: tuple[str, ...] = (FEW_SHOT,)
@@ -119,8 +121,8 @@ class Synthesize(Section):
     """Least share (lower bound) of a planted fault that a judge must refuse before the loop may start: judge, then
     fault. The judge "cascade" is all of them together."""
     viable_every: int = Field(0, ge=0)
-    """Stop a slice when its accepted records have crossed into viability, looked at each time so many more are accepted
-    from 200 on. 0: never."""
+    """Stop a slice when its accepted records have crossed into viability, looked at each time so many more are
+    accepted, from 1,500 on: with fewer, nothing is crossed. 0: never."""
     min_yield: float = Field(0.0, ge=0, lt=1)
     """Stop a slice when surely less than this share of its latest briefs is accepted. 0: never."""
     quota: int = Field(200, ge=1)

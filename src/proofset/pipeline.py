@@ -342,7 +342,9 @@ VERBS: Mapping[str, Verb] = {
         ("audit", "ground"),
         rule_files,
     ),
-    "synthesize": Verb(synthesize, ("synthesize",), ("calibrate",), resumes=True),
+    "synthesize": Verb(
+        synthesize, ("synthesize",), ("calibrate",), lambda study: (study.synthesize.review,), resumes=True
+    ),
     "measure": Verb(measure, ("measure", "encoders"), ("synthesize",)),
     "cost": Verb(cost, ("cost",), ("synthesize",)),
     "handoff": Verb(handoff, (), ("synthesize",)),

@@ -31,6 +31,7 @@ from proofset.synthesizing.brief import Composer, Rival, quotas
 from proofset.synthesizing.generator import AskShaped, Generator, KindGate, Shaped
 from proofset.synthesizing.paraphrases import Encoding
 from proofset.synthesizing.past import Past
+from proofset.synthesizing.person import PersonJudge, read_decisions
 from proofset.synthesizing.planning import Novelty
 from proofset.training import mixture
 from proofset.walk import Walk, interrupted, unhurried_collector
@@ -155,6 +156,7 @@ class _Crew:
         self._cascade, self._distilled = bench.cascade(), bench.distilled()
         self._streak, self._watch, self._crossed = loop.Streak(), guards(bench.walk, bench.known), crossed
         settings, kind = bench.walk.study.synthesize, kind_of(bench.walk)
+        self._decisions = read_decisions(bench.walk.locate(settings.review)) if settings.review else {}
         self._generator = Generator(
             model=model, sampling=settings.sampling, kind=kind, ask=_shaped(speaking, model, kind)
         )
@@ -203,6 +205,7 @@ class _Crew:
         judges, remember = self._cascade.for_slice()
         kind = kind_of(walk)
         judges = [KindGate(kind), *judges] if kind.shape is not None else judges
+        judges = [PersonJudge(self._decisions), *judges] if self._decisions else judges
         judges += [find("judges", name)() for name in walk.study.synthesize.judges]
         judges += [each for each in (self._bench.critic, self._distilled) if each is not None]
         if adversary is None:

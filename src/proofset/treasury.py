@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 from itertools import islice
@@ -24,10 +24,10 @@ from proofset.costing.foreign import read_ledger
 from proofset.costing.ledger import ACCEPTED, REFUSED
 from proofset.costing.pricebook import Call, PriceBook
 from proofset.errors import InputError
-from proofset.judging import Bench
+from proofset.judging import TRIAL, Bench
 from proofset.nouns.candidate import Brief
 from proofset.nouns.entry import Entry, Fate
-from proofset.nouns.event import BriefClosed, Costed, Event, Proposed, Spent
+from proofset.nouns.event import BriefClosed, Costed, Event, JudgeMeasured, Proposed, Spent
 from proofset.nouns.result import Usage, UsageBasis
 from proofset.pipeline import key, perform
 from proofset.runs.folder import LOG, Run
@@ -35,11 +35,13 @@ from proofset.runs.log import codec
 from proofset.runs.seals import Sealed, money_lines
 from proofset.runs.seals import verify as verify_seals
 from proofset.speakers import Model
-from proofset.speaking import CRITIC, GENERATOR, prices_of
+from proofset.speaking import GENERATOR, critics_of, prices_of
 from proofset.staging import composers_of, planned
 from proofset.synthesizing.brief import Composer
+from proofset.synthesizing.calibration import ASKED_TWICE
 from proofset.synthesizing.past import Past
 from proofset.synthesizing.reviewer import opinion_request
+from proofset.trials import FAULTS_OF_CONTENT
 from proofset.walk import Walk
 
 if TYPE_CHECKING:
@@ -175,9 +177,16 @@ def _estimate(walk: Walk) -> Estimate:
     spent = _Spent.of(walk.run.events)
     prompt = _mean(need.prompt_bytes for need in needs)
     asked = [_asked(walk, (settings.model, GENERATOR), "generate", settings.sampling.max_tokens, spent, prompt)]
-    if (reader := settings.critic.model) is not None:
-        size = _critic_bytes(walk, composers, asked[0])
-        asked.append(_asked(walk, (reader, CRITIC), "critic", settings.critic.max_tokens, spent, size, size))
+    critics = critics_of(walk)
+    size = _critic_bytes(walk, composers, asked[0]) if critics else 0.0
+    questions = sum(2 if question == "pairwise" else 1 for question in settings.critic.questions)
+    tried = any(isinstance(event, JudgeMeasured) for event in walk.run.since("calibrate"))
+    cases = settings.critic.trial * len(FAULTS_OF_CONTENT) + min(settings.critic.trial, ASKED_TWICE)
+    for critic in critics:
+        one = _asked(walk, critic, "critic", settings.critic.max_tokens, spent, size, size)
+        asked.append(replace(one, a_brief=questions))
+        if cases and not tried:
+            asked.append(replace(one, stage=TRIAL, fixed=questions * cases, reached=1.0))
     return estimated(needs, asked, sum(each.winner is not None for each in closings), len(closings))
 
 

@@ -62,6 +62,10 @@ class Asked:
     """Mean UTF-8 bytes of a request; None: it is the brief's prompt."""
     reached: float = 1.0
     """Share of the briefs that come to it."""
+    a_brief: int = 1
+    """Calls for each brief that comes to it."""
+    fixed: int | None = None
+    """Calls in all, whatever the number of briefs, as in a trial. None: they go by the briefs."""
     batch: bool = False
     habit: Habit = Habit()
 
@@ -155,8 +159,9 @@ def _line(asked: Asked, needs: Sequence[Need], briefs: Sequence[tuple[int, int, 
     for at, (bytes_a_token, answer_tokens) in enumerate(tokens):
         # Whatever is accepted has come to the model; of the others, its share.
         made = [max(number[0], number[at] * asked.reached) if at == 1 else float(number[at]) for number in briefs]
-        sizes = (need.prompt_bytes if asked.request_bytes is None else asked.request_bytes for need in needs)
-        said = sum(n * size for n, size in zip(made, sizes, strict=True))
+        made = [asked.a_brief * each for each in made] if asked.fixed is None else [float(asked.fixed)]
+        sizes = [need.prompt_bytes if asked.request_bytes is None else asked.request_bytes for need in needs]
+        said = sum(n * size for n, size in zip(made, sizes, strict=asked.fixed is None))
         calls.append(Decimal(ceil(sum(made))))
         tokens_in.append(Decimal(ceil(said / bytes_a_token)))
         tokens_out.append(Decimal(ceil(sum(made) * answer_tokens)))
