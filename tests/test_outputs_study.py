@@ -237,6 +237,7 @@ def test_a_critic_distilled_from_an_earlier_run_saves_calls(town: ModuleType, tm
     smaller = ("threshold = 0.5\n", f"threshold = 0.5\n{teach}")
     study_file = town.amend(town.write_town(tmp_path / "second"), *larger, smaller, more=town.CRITIC_MODEL)
     town.walk_town(study_file, tmp_path / "second" / "runs", verb="synthesize", reader=second, notice=told.append)
+    assert [each for each in told if "a small judge saves" in each], told
     assert not any("no critic was distilled" in each for each in told), told
     refused = Counter(
         e.verdict.judge for e in run_in(tmp_path / "second").events if isinstance(e, Judged) and e.verdict.reason
@@ -253,4 +254,4 @@ def test_a_run_without_a_critic_model_teaches_none_and_says_so(town: ModuleType,
     teach = ("threshold = 0.5\n", 'threshold = 0.5\ndistil_from = "../first/runs/town"\n')
     study_file = town.amend(town.write_town(tmp_path / "second"), teach)
     town.walk_town(study_file, tmp_path / "second" / "runs", verb="synthesize", notice=told.append)
-    assert [each for each in told if "no critic was distilled from ../first/runs/town" in each]
+    assert [each for each in told if each.startswith("distilled from ../first/runs/town: no critic was distilled")]

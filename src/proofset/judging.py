@@ -76,11 +76,19 @@ class Bench:
         return Constitution.read(self.walk.locate(path)) if path else None
 
     def doubts(self) -> list[str]:
-        """Rules of the constitution that too many organic records break: the rule is wrong, or the data."""
-        if self.constitution is None:
-            return []
-        records = [(str(record.label), record.text) for record in self.known.records]
-        return [each.sentence for each in self.constitution.check_against(records) if each.sentence]
+        """What a person should know of the judges before they are on trial.
+
+        Rules of the constitution that too many organic records break, since the rule is wrong or the data; and what a
+        distilled critic saves at what loss.
+        """
+        found: list[str] = []
+        if self.constitution is not None:
+            records = [(str(record.label), record.text) for record in self.known.records]
+            found += [each.sentence for each in self.constitution.check_against(records) if each.sentence]
+        if self.learned is not None:
+            report, source = self.learned.report, self.walk.study.synthesize.critic.distil_from
+            found.append(f"distilled from {source}: {report.words()}")
+        return found
 
     @cached_property
     def critic(self) -> PanelCritic | None:
@@ -212,16 +220,18 @@ class Bench:
         weights = self.confused.get(label, {})
         return sorted((other for other in weights if weights[other] > 0), key=lambda other: (-weights[other], other))
 
-    def distilled(self) -> DistilledJudge | None:
-        """A small judge that learned a critic model's verdicts in another run, where the study names one."""
+    @cached_property
+    def learned(self) -> Distilled | None:
+        """What a small judge learned of a critic model's verdicts in another run, where the study names one."""
         settings = self.walk.study.synthesize.critic
         if not settings.distil_from:
             return None
-        made = distil(self.walk, Run.read(self.walk.locate(settings.distil_from)), settings.distil_most_lost)
-        if not made.report.usable:
-            self.walk.notice(f"no critic was distilled from {settings.distil_from}: {made.report.reason}")
-            return None
-        return DistilledJudge(made, self.walk.encoder.encode)
+        return distil(self.walk, Run.read(self.walk.locate(settings.distil_from)), settings.distil_most_lost)
+
+    def distilled(self) -> DistilledJudge | None:
+        """The small judge, where what it learned is of use."""
+        usable = self.learned is not None and self.learned.report.usable
+        return DistilledJudge(self.learned, self.walk.encoder.encode) if usable and self.learned else None
 
 
 def _asking(

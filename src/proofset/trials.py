@@ -47,7 +47,8 @@ def supplies_of(bench: Bench) -> Supplies:
 
 def put_on_trial(bench: Bench, edge: frozenset[str]) -> list[JudgeMeasured]:
     """Every judge that decides at once, and the whole cascade, on good records and planted faults."""
-    own = [find("judges", name)() for name in bench.walk.study.synthesize.judges]
+    own: list[Judge] = [find("judges", name)() for name in bench.walk.study.synthesize.judges]
+    own += [each for each in (bench.distilled(),) if each is not None]
 
     def build(known: Sequence[tuple[str, str]]) -> tuple[list[Judge], Callable[[str, str], None]]:
         judges, remember = bench.cascade(known).for_slice()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -23,7 +24,7 @@ def met(text: str, label: str = "storm") -> tuple[Brief, Candidate]:
     )  # fmt: skip
 
 
-def written(folder: Path, *lines: dict[str, object] | str) -> Path:
+def written(folder: Path, *lines: Mapping[str, object] | str) -> Path:
     path = folder / "review.jsonl"
     path.write_text("\n".join(each if isinstance(each, str) else json.dumps(each) for each in lines), encoding="utf-8")
     return path

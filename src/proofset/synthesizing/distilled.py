@@ -61,6 +61,13 @@ class DistilledReport:
         """Whether it may stand before the model. One that is not refuses nothing."""
         return not self.reason
 
+    def words(self) -> str:
+        """What it saves and loses in a sentence, or why it is not used."""
+        if not self.usable:
+            return f"no critic was distilled: {self.reason}"
+        (saves, loses) = (f"{each.value:.1%} ({each.low:.1%} to {each.high:.1%})" for each in (self.saved, self.lost))
+        return f"a small judge saves {saves} of the critic model's calls and loses {loses} of what it would accept"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Distilled:

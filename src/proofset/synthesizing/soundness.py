@@ -115,7 +115,8 @@ def _degenerate(judge: str, tried: Mapping[tuple[str, str], Measure]) -> str:
     good = tried.get((judge, GOOD))
     own = [fault for fault in FAULTS if fault in meant_for.get(judge, ()) and _taken(tried.get((judge, fault)))]
     if good is not None and good.low is not None and good.low > REFUSES_ALL:
-        return f"the {judge} refuses at least {good.low:.0%} of good records: it refuses whatever it sees"
+        so = "much of what is good is lost" if judge == CASCADE else "it refuses whatever it sees"
+        return f"the {judge} refuses at least {good.low:.0%} of good records: {so}"
     highs = [tried[judge, fault].high or 0.0 for fault in own]
     if highs and max(highs) < ACCEPTS_ALL:
         return (
