@@ -276,3 +276,9 @@ def test_the_shipped_studies_are_read(path: Path) -> None:
 
 def test_there_are_shipped_studies() -> None:
     assert len(EXAMPLES) >= 2
+
+
+@pytest.mark.parametrize("given", [[], ["titled", "titled"]])
+def test_strategies_are_at_least_one_and_each_once(given: list[str]) -> None:
+    with pytest.raises(ConfigError, match=r"synthesize\.strategies: .*each once"):
+        Study.parse({"name": "x", "ingest": {"path": "x.csv"}, "synthesize": {"strategies": given}})

@@ -144,3 +144,24 @@ def test_a_critic_that_is_the_generator_is_named_by_its_place(walked: Walk) -> N
     amended(walked, critic={"model": {"reasoning": "low"}, "panel": [{}]})
     (sentence,) = trials.same_voice(walked)
     assert sentence.startswith("synthesize.critic.panel.0 is the generator itself")
+
+
+@pytest.mark.parametrize(
+    ("floors", "told"),
+    [
+        ({"critics": {"wrong label": 0.5}}, "no judge 'critics' was on trial"),
+        ({"critic": {"wrong lable": 0.5}}, "no fault 'wrong lable'"),
+        ({"critic": {"none": 0.5}}, "no fault 'none'"),
+    ],
+)
+def test_a_floor_under_nobody_or_nothing_names_what_there_is(
+    town: ModuleType, tmp_path: Path, floors: dict[str, dict[str, float]], told: str
+) -> None:
+    study = town.write_town(tmp_path)
+    town.walk_town(study, tmp_path / "runs", verb="calibrate")
+    settings = Study.read(study)
+    synthesize = settings.synthesize.model_copy(update={"floors": floors})
+    walk = Walk(Run.read(tmp_path / "runs" / "town"), settings.model_copy(update={"synthesize": synthesize}), tmp_path)
+    with pytest.raises(ConfigError, match=told) as caught:
+        trials.require_sound(walk)
+    assert "wrong label" in str(caught.value.hint) or "cascade" in str(caught.value.hint)

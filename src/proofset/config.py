@@ -163,6 +163,13 @@ class Synthesize(Section):
             raise ValueError('budget_usd has moved: write [synthesize.budget] and usd = "…" under it')
         return data
 
+    @field_validator("strategies")
+    @classmethod
+    def _can_be_chosen_among(cls, given: tuple[str, ...]) -> tuple[str, ...]:
+        if not given or len(set(given)) < len(given):
+            raise ValueError("give at least one strategy, and each once")
+        return given
+
     @property
     def briefs_in_flight(self) -> int:
         """The window, with 0 resolved: it depends on the study alone, never on the machine."""

@@ -17,7 +17,7 @@ from proofset.plugins import Judge, Reviewer, find
 from proofset.runs import tables
 from proofset.speaking import Speaking, critics_of
 from proofset.synthesizing import calibration
-from proofset.synthesizing.faults import Breach, Supplies, plant
+from proofset.synthesizing.faults import FAULTS, GOOD, Breach, Supplies, plant
 from proofset.synthesizing.panel import PanelReviewer
 from proofset.synthesizing.soundness import verdict_on
 from proofset.walk import Walk
@@ -106,6 +106,13 @@ def require_sound(walk: Walk) -> list[str]:
     """
     settings = walk.study.synthesize
     measured = [event for event in walk.run.since("calibrate") if isinstance(event, JudgeMeasured)]
+    judges = list(dict.fromkeys(each.judge for each in measured))
+    for judge, faults in settings.floors.items():
+        if judge not in judges:
+            raise ConfigError(f"synthesize.floors: no judge {judge!r} was on trial", hint=f"known: {', '.join(judges)}")
+        if unknown := set(faults) - (set(FAULTS) - {GOOD}):
+            planted = ", ".join(fault for fault in FAULTS if fault != GOOD)
+            raise ConfigError(f"synthesize.floors.{judge}: no fault {min(unknown)!r}", hint=f"planted are: {planted}")
     floors = {(judge, fault): floor for judge, faults in settings.floors.items() for fault, floor in faults.items()}
     if settings.critic.min_fault_recall:
         floors["critic", "wrong label"] = settings.critic.min_fault_recall
