@@ -132,7 +132,7 @@ def test_a_critic_model_that_is_the_generator_is_warned_of(town: ModuleType, tmp
     [
         ('[synthesize.floors."critic model"]\n"wrong label" = 0.9\n', ("critic model", "wrong labels", "0%", "90%")),
         ("[synthesize.floors.cascade]\nnegated = 0.5\n", ("cascade", "contradicted texts", "0%", "50%")),
-        ('[synthesize.floors.jury]\n"too short" = 0.4\n', ("jury", "was not tried", "40%")),
+        ('[synthesize.floors.jury]\n"too short" = 0.4\n', ("jury", "was on trial")),
     ],
 )
 def test_below_a_floor_nothing_is_written_and_the_error_names_judge_fault_found_and_asked(

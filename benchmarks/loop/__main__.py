@@ -26,7 +26,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from benchmarks.loop.seeds import one_seed
-from benchmarks.loop.study import FULL, QUICK, Questions
+from benchmarks.loop.study import FULL, LOOPS, QUICK, Questions
 
 SEEDS = (1, 2, 3, 4, 5)
 PAIRS = {
@@ -106,12 +106,14 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="as every benchmark; the last line is JSON in any case")
     parser.add_argument("--data", type=Path, default=Path(os.environ.get("PROOFSET_BANKING77", "data/banking77")))
     parser.add_argument("--jobs", type=int, default=1, help="seeds at a time, each on one core: for accuracy, not time")
+    parser.add_argument("--loops", nargs="+", choices=LOOPS, default=list(LOOPS), help="uniform is walked in any case")
     parser.add_argument("--seeds", type=int, nargs="+", default=SEEDS, help="other ones than those of the table")
     asked = parser.parse_args()
     questions = Questions.read(asked.data)
+    others = tuple(loop for loop in LOOPS if loop in asked.loops and loop != "uniform")
     size, wanted = (QUICK, asked.seeds[:1]) if asked.quick else (FULL, asked.seeds)
     with tempfile.TemporaryDirectory(prefix="proofset-loop-") as root:
-        one = partial(one_seed, questions, size=size, root=Path(root))
+        one = partial(one_seed, questions, size=size, root=Path(root), asked=("uniform", *others))
         with ProcessPoolExecutor(asked.jobs, mp_context=get_context("spawn")) as pool, threadpool_limits(limits=1):
             seeds = list(pool.map(one, wanted))
     oracle = seeds[0]["oracle"]

@@ -95,7 +95,7 @@ class Stage:
 
 
 def _best(classes: Sequence[str], scores: NDArray[np.float64]) -> NDArray[np.str_]:
-    return np.array(classes, dtype=np.str_)[scores.argmax(axis=1)]
+    return np.asarray(np.array(classes, dtype=np.str_)[scores.argmax(axis=1)])
 
 
 def _macro_f1(says: NDArray[np.str_], truth: NDArray[np.str_]) -> float:

@@ -56,7 +56,7 @@ def _pooled(spoken: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
 
 
 def _best(head: LinearHead, scores: NDArray[np.float64]) -> NDArray[np.str_]:
-    return np.array(head.classes, dtype=np.str_)[scores.argmax(axis=1)]
+    return np.asarray(np.array(head.classes, dtype=np.str_)[scores.argmax(axis=1)])
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -10,7 +10,7 @@ from typing import Any
 
 from benchmarks.loop.arms import Stage, arms
 from benchmarks.loop.outcome import Oracle, Outcome
-from benchmarks.loop.study import LOOPS, Questions, Size, starved, walk, write
+from benchmarks.loop.study import Questions, Size, starved, walk, write
 from proofset.plugins import find
 
 
@@ -20,12 +20,12 @@ def oracle_of(questions: Questions) -> Oracle:
     return Oracle.of(questions, (find("encoders", "static")(), find("encoders", "minilm")()))
 
 
-def one_seed(questions: Questions, seed: int, size: Size, root: Path) -> dict[str, Any]:
-    """Walk, judge and train for one seed."""
+def one_seed(questions: Questions, seed: int, size: Size, root: Path, asked: tuple[str, ...]) -> dict[str, Any]:
+    """Walk, judge and train for one seed, by the loops that are asked for."""
     oracle = oracle_of(questions)
     began, loops, judged, seconds = time.monotonic(), dict[str, Outcome](), {}, {}
     first = root / f"{seed}-uniform"
-    for loop in LOOPS:
+    for loop in asked:
         folder = root / f"{seed}-{loop}"
         path = write(folder, questions, seed, loop, size)
         seconds[loop] = round(walk(path, None if loop == "uniform" else first), 1)

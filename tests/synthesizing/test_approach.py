@@ -259,3 +259,10 @@ def test_with_plain_strategies_alone_it_stays_plain() -> None:
     plan = planner("few-shot", "titled", adversarial=True)
     known(plan, 10 * RISE)
     assert plan.difficulty == 0
+
+
+def test_a_lesson_calls_the_rival_what_people_call_it() -> None:
+    plan = planner(titles={"near": "near things"})
+    plan.approach(0)
+    refuse(plan, "off label", "near")
+    assert plan.approach(3).lessons == ("it belonged to near things and not here",)

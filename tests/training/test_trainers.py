@@ -219,3 +219,9 @@ def test_a_fraction_outside_its_range_is_refused() -> None:
     for fraction in (0.0, 1.5):
         with pytest.raises(InputError):
             stratified_part(np.array(["a"]), fraction, seed=0)
+
+
+def test_many_labels_with_one_record_each_are_no_reason_to_warn() -> None:
+    vectors = np.eye(6)
+    head = train_linear(vectors, [f"label {row}" for row in range(6)], np.ones(6), strength=10.0)
+    assert list(np.argmax(head.predict(vectors), axis=1)) == list(range(6))

@@ -7,7 +7,7 @@ by then. Openings and closings have one order in every run, so approaches have t
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from proofset.nouns.candidate import FEW_SHOT, Brief, Candidate, Verdict
@@ -62,6 +62,8 @@ class Planner:
     """Briefs that share an approach."""
     rivals: Sequence[str] = ()
     """Confusable slices, the nearest first."""
+    titles: Mapping[str, str] = field(default_factory=dict)
+    """What people call them, for the lessons; one that is not in it goes by its name."""
     adversarial: bool = False
     """Whether the briefs are to become harder while the student copes."""
     difficulty: int = 0
@@ -83,8 +85,8 @@ class Planner:
     def _next(self, block: int) -> Approach:
         rival = max(self._taken_for, key=lambda name: (self._taken_for[name], name), default="")
         rival = rival or (self.rivals[0] if self.rivals else "")
-        refused, known_as = self._refused.most_common(LESSONS), rival or "something else"
-        lessons = tuple(WORDS[reason].format(rival=known_as) for reason, _ in refused)
+        refused, known_as = self._refused.most_common(LESSONS), self.titles.get(rival, rival)
+        lessons = tuple(WORDS[reason].format(rival=known_as or "something else") for reason, _ in refused)
         self._refused.clear()
         return Approach(self._strategy(block), rival, lessons, self.difficulty)
 

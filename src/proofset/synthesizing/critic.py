@@ -7,6 +7,7 @@ stronger than the student it protects, so it is put on trial (``calibration.py``
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -33,7 +34,9 @@ class SparseHead:
         from sklearn.linear_model import LogisticRegression
 
         self._model = LogisticRegression(C=strength, class_weight="balanced", max_iter=2000)
-        self._model.fit(features, labels, sample_weight=weights)
+        with warnings.catch_warnings():  # many labels with few records each are what starving means
+            warnings.filterwarnings("ignore", message="The number of unique classes is greater than 50%")
+            self._model.fit(features, labels, sample_weight=weights)
         self.classes = tuple(str(name) for name in self._model.classes_)
 
     def predict(self, vectors: Any) -> NDArray[np.float64]:

@@ -330,6 +330,7 @@ class SliceLoop:
             seed=f"{self.composer.seed}/{self.quota.slice}",
             block=self.composer.run_length,
             rivals=tuple(self.composer.rivals),
+            titles={name: rival.title for name, rival in self.composer.rivals.items()},
             adversarial=self.adversary is not None,
         )
 

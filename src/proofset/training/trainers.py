@@ -5,6 +5,7 @@ A head over good embeddings trains in seconds, so an experiment can afford many 
 
 from __future__ import annotations
 
+import warnings
 import zipfile
 from collections import Counter
 from collections.abc import Sequence
@@ -69,7 +70,9 @@ def train_linear(vectors: Vectors, labels: Sequence[str], weights: Vectors, *, s
 
     vectors, names, balanced = _balanced(vectors, labels, weights)
     model = LogisticRegression(C=strength, solver="lbfgs", max_iter=MAX_ITERATIONS)
-    model.fit(vectors, names, sample_weight=balanced)
+    with warnings.catch_warnings():  # many labels with few records each are what starving means
+        warnings.filterwarnings("ignore", message="The number of unique classes is greater than 50%")
+        model.fit(vectors, names, sample_weight=balanced)
     coef, intercept = np.asarray(model.coef_, dtype=np.float64), np.asarray(model.intercept_, dtype=np.float64)
     if len(coef) == 1:  # two classes: the sigmoid of a score is the softmax of plus and minus half of it
         coef, intercept = np.vstack([-coef, coef]) / 2, np.concatenate([-intercept, intercept]) / 2
