@@ -228,7 +228,7 @@ def test_what_was_refused_and_why_goes_back_into_the_next_briefs() -> None:
     assert end(told).stop is Stop.QUOTA_MET
     lessons = [request.messages[1].content.partition("refused lately")[2] for request in replies.requests]
     assert not any(lessons[:4])  # nothing is known yet
-    assert any("it belonged to near and not here" in each for each in lessons)
+    assert any("it belonged to things near and not here" in each for each in lessons)
     assert any("it repeated one that was there already" in each for each in lessons)
     assert {event.reason for event in of(BriefClosed, told)} >= {"", "off label", "duplicate", MISSHAPEN}
     assert all(event.candidate.content or event.candidate.finish == MISSHAPEN for event in of(Proposed, told))
