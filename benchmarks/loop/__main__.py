@@ -41,7 +41,6 @@ PAIRS = {
     "adversary and titles": "organic",
     "revised": "judged",
     "adversary, equal number": "uniform, equal number",
-    "half, herded": "half, at random",
 }
 """Arms and what each is compared with."""
 RIVALS = ("duplicated", "edited", "smote", "unjudged")

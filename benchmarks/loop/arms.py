@@ -16,7 +16,6 @@ from benchmarks.loop.study import titled
 from proofset.plugins import Encoder
 from proofset.runs import tables
 from proofset.runs.folder import Run
-from proofset.synthesizing.selection import select
 from proofset.training.trainers import train_linear
 
 WEIGHT = 0.25
@@ -156,7 +155,7 @@ def arms(stage: Stage, loops: dict[str, Outcome], seed: int) -> dict[str, dict[s
     if "revised" in loops:
         revised = loops["revised"]
         made["revised"] = stage.scores(of(revised, stage, revised.accepted))
-    return made | _selected(stage, uniform, seed) | _curve(stage, uniform)
+    return made | _curve(stage, uniform)
 
 
 def _with_titles(stage: Stage, added: Added, titles: Added) -> dict[str, float]:
@@ -181,26 +180,6 @@ def _worth_a_record(stage: Stage, uniform: Outcome, adversary: Outcome, seed: in
         found["uniform, equal number"].append(stage.scores(of(uniform, stage, ours)))
         found["adversary, equal number"].append(stage.scores(of(adversary, stage, theirs)))
     return {name: _mean(rows) for name, rows in found.items()}
-
-
-def _selected(stage: Stage, outcome: Outcome, seed: int) -> dict[str, dict[str, float]]:
-    """Half of each intent's accepted records: herded towards its organic ones, or drawn at random."""
-    rng, chosen = np.random.default_rng([seed, 3]), list[int]()
-    drawn: list[list[int]] = [[] for _ in range(DRAWS)]
-    for name in stage.poor:
-        rows = [row for row in outcome.accepted if outcome.candidates[row].label == name]
-        half = len(rows) // 2
-        if not half:
-            continue
-        pool = stage.encoder.encode([outcome.candidates[row].text for row in rows])
-        own = stage.vectors[[row for row, intent in enumerate(stage.intents) if intent == name]]
-        chosen += [rows[place] for place in select(pool, own, half, seed).indices]
-        for rows_drawn in drawn:
-            rows_drawn.extend(rng.choice(rows, half, replace=False).tolist())
-    return {
-        "half, herded": stage.scores(of(outcome, stage, chosen)),
-        "half, at random": _mean([stage.scores(of(outcome, stage, rows)) for rows in drawn]),
-    }
 
 
 def _curve(stage: Stage, outcome: Outcome) -> dict[str, dict[str, float]]:
