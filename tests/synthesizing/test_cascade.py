@@ -27,13 +27,14 @@ REASONS = {
 }  # fmt: skip
 BY_WORDS = ["form", "duplicate", "organic copy", "contamination", "benchmark", "anchor copy", "fluency", "language",
             "personal", "constitution"]  # fmt: skip
-BY_MEANING = ["paraphrase of accepted", "paraphrase of organic", "paraphrase of held-out", "drift"]
+BY_MEANING = [
+    "paraphrase of accepted", "paraphrase of organic", "paraphrase of held-out", "paraphrase of benchmark", "drift"
+]  # fmt: skip
 
 PAIRS = [(f"r{number}", text) for number, text in enumerate(ORGANIC)]
 HELD_OUT = "a sealed text that nobody may ever write again"
-BENCHMARK = "a published question that everybody is measured by today"
 LAZY = Rule(number=4, text="No dog is lazy.", forbid="lazy dog")
-UNSEEN, FAR, FRESH = sentence(500), sentence(501), sentence(77)
+UNSEEN, FAR, FRESH, BENCHMARK = sentence(500), sentence(501), sentence(77), sentence(502)
 
 
 def sealed_copies() -> CopyIndex:
@@ -89,7 +90,10 @@ def test_the_gates_stand_in_the_order_of_their_cost() -> None:
     [
         ({"language": "any"}, {"language"}),
         ({"personal": "off"}, {"personal"}),
-        ({"paraphrase_similarity": 1}, {"paraphrase of accepted", "paraphrase of organic", "paraphrase of held-out"}),
+        (
+            {"paraphrase_similarity": 1},
+            {"paraphrase of accepted", "paraphrase of organic", "paraphrase of held-out", "paraphrase of benchmark"},
+        ),
         ({"drift_share": 0}, {"drift"}),
     ],
 )
@@ -225,3 +229,11 @@ def test_any_text_gets_a_verdict(text: str, opening: str) -> None:
 
 SHARED = full()
 JUDGES = SHARED.for_slice()
+
+
+def test_the_words_of_a_published_question_in_another_order_are_contaminated_by_their_meaning() -> None:
+    judges, _ = full().for_slice()
+    gate = next(judge for judge in judges if judge.name == "paraphrase of benchmark")
+    verdict = gate.judge(brief(), candidate(shuffled(BENCHMARK)))
+    assert (verdict.reason, verdict.evidence) == ("contaminated", ("q1",))
+    assert gate.judge(brief(), candidate(FRESH)).reason == ""

@@ -13,7 +13,8 @@ from proofset.reporting.writing import Tally, Writing
 
 GATES = (
     "kind", "form", "duplicate", "organic copy", "contamination", "benchmark", "anchor copy", "fluency", "language",
-    "personal", "constitution", "paraphrase of accepted", "paraphrase of organic", "paraphrase of held-out", "drift",
+    "personal", "constitution", "paraphrase of accepted", "paraphrase of organic", "paraphrase of held-out",
+    "paraphrase of benchmark", "drift",
 )  # fmt: skip
 CRITICS = ("critic", "distilled critic", "adversary", "critic model", "blind critic", "pairwise", "panel")
 """The shipped judges in the order in which a candidate meets them; a study's own stand between the two."""

@@ -45,6 +45,7 @@ meant_for: Mapping[str, frozenset[str]] = {
     "paraphrase of accepted": frozenset({"duplicate"}),
     "paraphrase of organic": frozenset({"copied", "near-copied"}),
     "paraphrase of held-out": frozenset(),
+    "paraphrase of benchmark": frozenset(),
     **dict.fromkeys(("critic", "distilled critic", "critic model", "panel"), _CONTENT),
     CASCADE: frozenset(FAULTS) - {GOOD},
 }

@@ -18,6 +18,7 @@ an embedding last, which is made once for all of them.
 | paraphrase of accepted | near paraphrase | id of the accepted text |
 | paraphrase of organic | near paraphrase | id of the record |
 | paraphrase of held-out | contaminated | number of the signature |
+| paraphrase of benchmark | contaminated | id of the benchmark's text |
 | drift | drifted | label of the nearest record |
 """
 
@@ -97,7 +98,7 @@ class Cascade:
         self._before_vectors: tuple[VectorIndex, ...] = ()
         if meaning is not None:
             encoding = Encoding(meaning.encode)
-            self._meaning = tuple(_by_meaning(settings, organic, meaning, encoding))
+            self._meaning = tuple(_by_meaning(settings, organic, meaning, encoding, benchmarks))
             if settings.paraphrase_similarity < 1:
                 self._encoding = encoding
                 self._before_vectors = _vectors(settings, before, meaning.encode)
@@ -142,7 +143,9 @@ def _by_words(
         yield ConstitutionGate(constitution)
 
 
-def _by_meaning(settings: Gates, organic: Texts, meaning: Meaning, encoding: Encoding) -> Iterator[Judge]:
+def _by_meaning(
+    settings: Gates, organic: Texts, meaning: Meaning, encoding: Encoding, benchmarks: Texts
+) -> Iterator[Judge]:
     """The gates that need an embedding and remember nothing."""
     similarity = settings.paraphrase_similarity
     if organic:
@@ -156,6 +159,10 @@ def _by_meaning(settings: Gates, organic: Texts, meaning: Meaning, encoding: Enc
         yield ParaphraseGate("paraphrase of organic", "near paraphrase", encoding, known)
     if meaning.sealed is not None and similarity < 1:
         yield ParaphraseGate("paraphrase of held-out", "contaminated", encoding, meaning.sealed)
+    if benchmarks and similarity < 1:
+        rows = unit_rows(meaning.encode([text for _, text in benchmarks]))
+        published = VectorIndex.of(similarity, [key for key, _ in benchmarks], rows)
+        yield ParaphraseGate("paraphrase of benchmark", "contaminated", encoding, published)
     if organic and settings.drift_share > 0:
         yield DriftGate(encoding, units, labels, settings.drift_share)
 
