@@ -105,8 +105,8 @@ class Synthesize(Section):
     kind: str = "labelled"
     """Kind of task, a plugin: labelled, question, conversation, evaluation, scenario, or your own."""
     strategies: tuple[str, ...] = (FEW_SHOT,)
-    """Ways to write a brief: few-shot, titled, free, contrast, persona, crossing. Of several, each slice finds out
-    which brings the most accepted novelty for its cost."""
+    """Ways to write a brief: few-shot, titled, free, contrast, evolve, persona, crossing. Of several, each slice finds
+    out which brings the most accepted novelty for its cost."""
     personas: tuple[str, ...] = ()
     """Who is to have written it, for the strategy persona and for kinds that are asked in turns."""
     adversary: float = Field(0.0, ge=0, le=1)

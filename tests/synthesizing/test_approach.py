@@ -58,7 +58,7 @@ def test_briefs_of_a_block_share_an_approach_whatever_is_learnt_meanwhile() -> N
 
 def test_each_strategy_is_tried_once_before_any_is_tried_again() -> None:
     plan = planner(block=2)
-    assert [plan.approach(number).strategy for number in range(0, 12, 2)] == list(STRATEGIES)
+    assert [plan.approach(number).strategy for number in range(0, 2 * len(STRATEGIES), 2)] == list(STRATEGIES)
 
 
 @given(steps=st.lists(st.tuples(st.sampled_from([*WORDS, "surplus", ""]), st.sampled_from("abc"), st.floats(0, 1),

@@ -497,3 +497,14 @@ def test_a_brief_says_what_it_is_for_and_is_no_brief_for_anything_else() -> None
 def test_anchors_are_equal_to_what_the_records_say() -> None:
     shown = {anchor.record_id: anchor for number in range(20) for anchor in composer().brief(number).anchors}
     assert shown == {record.id: Anchor(record.id, record.text, "edge") for record in RECORDS if record.id in shown}
+
+
+def test_evolve_shows_the_shortest_record_first_and_says_that_each_goes_further() -> None:
+    lengths = {f"r{n}": n % 7 + 3 for n in range(12)}
+    records = [Record(id=key, text=" ".join([f"{key}w"] * size), label="edge") for key, size in lengths.items()]
+    made = composer(records, {key: n % 4 for n, key in enumerate(lengths)}).brief(0, Approach(strategy="evolve"))
+    lines = [line for line in made.prompt.splitlines() if line.startswith("- ")]
+    assert len(lines) > 2
+    assert [len(line.split()) for line in lines] == sorted(len(line.split()) for line in lines)
+    assert "each more involved than the one before:" in made.prompt.splitlines()[0]
+    assert made.opening == ""

@@ -13,12 +13,12 @@ from proofset.synthesizing.strategies import STRATEGIES, Strategy, named
 
 def test_every_strategy_stands_under_its_own_name() -> None:
     assert all(name == each.name for name, each in STRATEGIES.items())
-    assert set(STRATEGIES) == {"few-shot", "titled", "free", "contrast", "persona", "crossing"}
+    assert set(STRATEGIES) == {"few-shot", "titled", "free", "contrast", "evolve", "persona", "crossing"}
     assert STRATEGIES[FEW_SHOT] == Strategy(FEW_SHOT)
 
 
 def test_no_two_strategies_do_the_same() -> None:
-    seen = {(each.titled, each.contrast, each.opening, each.persona) for each in STRATEGIES.values()}
+    seen = {(each.titled, each.contrast, each.opening, each.persona, each.rising) for each in STRATEGIES.values()}
     assert len(seen) == len(STRATEGIES)
 
 

@@ -23,6 +23,7 @@ STRATEGY_WORDS = {
     "contrast": "records of the confusable slice first",
     "persona": "somebody in particular writes",
     "crossing": "goes on from words of the confusable slice",
+    "evolve": "records from short to long, and one that goes further",
 }
 """What a strategy shows the generator, in a few words."""
 

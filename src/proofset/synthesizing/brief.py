@@ -190,6 +190,8 @@ class Composer:
         evidence = "".join(f"{passage.text}\n" for passage in self.evidence.passages)
         personas = self.settings.personas
         by = f", as {personas[number % len(personas)]} writes:" if strategy.persona and personas else ""
+        if strategy.rising:
+            anchors, by = tuple(sorted(anchors, key=_length)), ", each more involved than the one before:"
         heading = self._heading(number)
         return template.format(
             evidence=evidence,
@@ -204,6 +206,10 @@ class Composer:
         topics = self.settings.topics.get(label) or ("",)
         heading = self.settings.headings.get(label, self.settings.heading)
         return heading.format(title=title, label=label, topic=topics[number % len(topics)])
+
+
+def _length(anchor: Anchor) -> tuple[int, str]:
+    return len(anchor.text.split()), anchor.record_id
 
 
 def _lines(heading: str, anchors: Sequence[Anchor], title: str) -> str:

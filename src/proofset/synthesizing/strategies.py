@@ -30,6 +30,8 @@ class Strategy:
     """Whether records of the rival slice are shown first, under its own heading."""
     opening: Literal["own", "rival", "none"] = "own"
     """Whose first words the candidate goes on from."""
+    rising: bool = False
+    """Whether records are shown from the shortest to the longest, and the heading says that each goes further."""
     persona: bool = False
     """Whether the heading says who writes, out of the study's personas."""
     difficulty: int = 0
@@ -44,6 +46,7 @@ STRATEGIES: Mapping[str, Strategy] = {
         Strategy("free", titled=True, opening="none", difficulty=1),
         Strategy("contrast", contrast=True, difficulty=1),
         Strategy("persona", persona=True),
+        Strategy("evolve", rising=True, opening="none", difficulty=1),
         Strategy("crossing", titled=True, opening="rival", difficulty=2),
     )
 }
