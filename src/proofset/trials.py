@@ -14,6 +14,7 @@ from proofset.judging import TRIAL, Bench
 from proofset.nouns.event import JudgeMeasured
 from proofset.nouns.evidence import Evidence, Fact, Passage
 from proofset.plugins import Judge, Reviewer, find
+from proofset.reporting.trial import floors_of
 from proofset.runs import tables
 from proofset.speaking import Speaking, critics_of
 from proofset.synthesizing import calibration
@@ -113,11 +114,8 @@ def require_sound(walk: Walk) -> list[str]:
         if unknown := set(faults) - (set(FAULTS) - {GOOD}):
             planted = ", ".join(fault for fault in FAULTS if fault != GOOD)
             raise ConfigError(f"synthesize.floors.{judge}: no fault {min(unknown)!r}", hint=f"planted are: {planted}")
-    floors = {(judge, fault): floor for judge, faults in settings.floors.items() for fault, floor in faults.items()}
-    if settings.critic.min_fault_recall:
-        floors["critic", "wrong label"] = settings.critic.min_fault_recall
     unsound = verdict_on(measured, {})
-    below = [sentence for sentence in verdict_on(measured, floors) if sentence not in unsound]
+    below = [sentence for sentence in verdict_on(measured, floors_of(walk.study)) if sentence not in unsound]
     if below:
         raise ConfigError(
             "; ".join(below),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -106,36 +105,6 @@ def test_a_slice_that_accepts_nothing_is_no_trouble() -> None:
     of_tree = np.asarray(slices) == "tree"
     refuses = distilled.refusal(vectors, slices) > distilled.report.threshold
     assert refuses[of_tree].mean() > 0.8
-
-
-def test_equal_data_and_seed_give_equal_bytes_and_they_come_back(tmp_path: Path) -> None:
-    first, second = fitted(world(5, 300)), fitted(world(5, 300))
-    for name, each in (("a.npz", first), ("b.npz", second)):
-        each.save(tmp_path / name)
-    assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
-    back = Distilled.load(tmp_path / "a.npz")
-    vectors, _, slices = world(6, 50)
-    assert back.report == first.report
-    assert back.slices == first.slices
-    assert back.refusal(vectors, slices).tolist() == first.refusal(vectors, slices).tolist()
-    back.save(tmp_path / "c.npz")
-    assert (tmp_path / "c.npz").read_bytes() == (tmp_path / "a.npz").read_bytes()
-
-
-def test_one_that_is_not_usable_comes_back_as_such(tmp_path: Path) -> None:
-    vectors, refused, slices = world(5, 50)
-    unusable = fitted((vectors, refused, slices))
-    unusable.save(tmp_path / "a.npz")
-    assert Distilled.load(tmp_path / "a.npz").report == unusable.report
-
-
-def test_a_damaged_file_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "a.npz").write_bytes(b"nothing of the kind")
-    np.savez(tmp_path / "b.npz", coef=np.zeros(3))
-    np.save(tmp_path / "c.npy", np.zeros(3))
-    for name in ("a.npz", "b.npz", "c.npy", "gone.npz"):
-        with pytest.raises(InputError, match="not a distilled critic"):
-            Distilled.load(tmp_path / name)
 
 
 def test_shapes_that_do_not_fit_are_refused() -> None:

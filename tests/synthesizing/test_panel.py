@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import math
 import random
 from collections.abc import Iterable
 
 import pytest
 
-from proofset.errors import BudgetSpent, InputError, ModelError, ModelUnavailable, ReplyUnreadable
+from proofset.errors import BudgetSpent, InputError, ModelUnavailable, ReplyUnreadable
 from proofset.nouns.candidate import Brief, Candidate, Decision, Verdict
 from proofset.nouns.event import JudgeMeasured
 from proofset.nouns.evidence import Evidence
@@ -54,10 +53,8 @@ def members(said: Iterable[Said]) -> list[Scripted]:
     return [Scripted("abcdefgh"[place], each) for place, each in enumerate(said)]
 
 
-def review(
-    said: Iterable[Said], rule: Rule = "majority", weights: dict[str, float] | None = None, *, sequential: bool = False
-) -> Verdict:
-    panel = PanelReviewer(members(said), rule, weights, sequential=sequential)
+def review(said: Iterable[Said], rule: Rule = "majority", weights: dict[str, float] | None = None) -> Verdict:
+    panel = PanelReviewer(members(said), rule, weights)
     return asyncio.run(panel.review(BRIEF, CANDIDATE))
 
 
@@ -75,9 +72,8 @@ def review(
         ("all", ("x", AWAY, "x"), False),
     ],
 )
-@pytest.mark.parametrize("sequential", [False, True])
-def test_each_rule_counts_in_its_way(rule: Rule, said: tuple[Said, ...], accepted: bool, sequential: bool) -> None:
-    verdict = review(said, rule, sequential=sequential)
+def test_each_rule_counts_in_its_way(rule: Rule, said: tuple[Said, ...], accepted: bool) -> None:
+    verdict = review(said, rule)
     assert (verdict.decision is Decision.ACCEPT) == accepted
     assert (verdict.reason == "") == accepted
 
@@ -117,18 +113,16 @@ def test_it_asks_for_a_revision_only_when_nobody_refuses_outright() -> None:
     assert review(("revise: length", "unsafe", "")).decision is Decision.REJECT
 
 
-@pytest.mark.parametrize("sequential", [False, True])
-def test_when_all_are_away_the_first_error_is_raised(sequential: bool) -> None:
+def test_when_all_are_away_the_first_error_is_raised() -> None:
     with pytest.raises(ReplyUnreadable, match="first"):
-        review((ReplyUnreadable("first"), AWAY), sequential=sequential)
+        review((ReplyUnreadable("first"), AWAY))
 
 
-@pytest.mark.parametrize("sequential", [False, True])
-def test_spent_budgets_and_faults_are_never_taken_for_abstention(sequential: bool) -> None:
+def test_spent_budgets_and_faults_are_never_taken_for_abstention() -> None:
     with pytest.raises(BudgetSpent):
-        review((AWAY, "", BudgetSpent("no money"), ""), sequential=sequential)
+        review((AWAY, "", BudgetSpent("no money"), ""))
     with pytest.raises(ZeroDivisionError):
-        review((AWAY, ZeroDivisionError()), sequential=sequential)
+        review((AWAY, ZeroDivisionError()))
 
 
 def test_a_spent_budget_comes_before_other_faults() -> None:
@@ -136,7 +130,7 @@ def test_a_spent_budget_comes_before_other_faults() -> None:
         review((ZeroDivisionError(), BudgetSpent("no money")))
 
 
-def test_members_are_asked_at_once_unless_they_wait_for_each_other() -> None:
+def test_members_are_asked_at_once() -> None:
     under_way, most = 0, 0
 
     class Slow(Scripted):
@@ -149,43 +143,8 @@ def test_members_are_asked_at_once_unless_they_wait_for_each_other() -> None:
             finally:
                 under_way -= 1
 
-    for sequential, wanted in ((False, 3), (True, 1)):
-        most = 0
-        panel = PanelReviewer([Slow(name, "", turns=3) for name in "abc"], sequential=sequential)
-        asyncio.run(panel.review(BRIEF, CANDIDATE))
-        assert most == wanted
-
-
-def test_it_stops_asking_when_the_rest_cannot_change_the_decision() -> None:
-    def asked(said: tuple[Said, ...], rule: Rule, weights: dict[str, float] | None = None) -> int:
-        panel = members(said)
-        asyncio.run(PanelReviewer(panel, rule, weights, sequential=True).review(BRIEF, CANDIDATE))
-        return sum(member.asked for member in panel)
-
-    assert asked(("", "", "x", "x"), "majority") == 4  # a tie is still possible after two
-    assert asked(("", "", "", "x"), "majority") == 3
-    assert asked(("x", "x", "", ""), "majority") == 2  # a tie refuses
-    assert asked(("x", "", ""), "any") == 1
-    assert asked(("", "x", "x"), "all") == 1
-    assert asked(("", "x", "x"), "weighted", {"a": 3.0, "b": 1.0, "c": 1.0}) == 1
-    assert asked((AWAY, "x", ""), "majority") == 2
-
-
-def test_one_after_the_other_decides_as_all_at_once() -> None:
-    rng = random.Random(4)
-    said: list[Said] = ["", "x", AWAY]
-    for votes in itertools.product(said, repeat=4):
-        weights = {name: rng.choice([0.1, 0.2, 0.3, 1.0]) for name in "abcd"}
-        for rule in ("majority", "weighted", "any", "all"):
-            at_once, in_turn = (outcome(votes, rule, weights, sequential) for sequential in (False, True))
-            assert at_once == in_turn, (votes, rule, weights)
-
-
-def outcome(votes: tuple[Said, ...], rule: Rule, weights: dict[str, float], sequential: bool) -> str:
-    try:
-        return review(votes, rule, weights, sequential=sequential).decision.value
-    except ModelError as error:
-        return str(error)
+    asyncio.run(PanelReviewer([Slow(name, "", turns=3) for name in "abc"]).review(BRIEF, CANDIDATE))
+    assert most == 3
 
 
 def test_panels_that_make_no_sense_are_refused() -> None:

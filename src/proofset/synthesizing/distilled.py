@@ -7,11 +7,8 @@ accepted. Its threshold is set so that at most a stated share of them is.
 from __future__ import annotations
 
 import math
-import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -130,40 +127,6 @@ class Distilled:
         if not known.any():
             return np.zeros(len(rows))
         return np.where(known, _logistic(_features(rows, places, self.centres) @ self.coef + self.intercept), 0.0)
-
-    def save(self, path: Path) -> None:
-        """Write everything to exactly ``path`` as an npz archive of plain arrays; equal content gives equal bytes."""
-        report = self.report
-        counted = [(round((m.value or 0.0) * m.n), m.n) for m in (report.saved, report.lost, report.caught)]
-        with path.open("wb") as file:
-            np.savez(
-                file, coef=self.coef, intercept=np.float64(self.intercept), centres=self.centres,
-                slices=np.asarray(self.slices, dtype=np.str_), n=np.int64(report.n),
-                counted=np.asarray(counted, dtype=np.int64), threshold=np.float64(report.threshold),
-                reason=np.asarray(report.reason, dtype=np.str_),
-            )  # fmt: skip
-
-    @classmethod
-    def load(cls, path: Path) -> Self:
-        """What ``save`` wrote to ``path``. Nothing in the file is executed. Raises InputError when it is damaged."""
-        try:
-            with np.load(path, allow_pickle=False) as arrays:
-                return cls._read(arrays)
-        except (OSError, KeyError, IndexError, TypeError, ValueError, EOFError, zipfile.BadZipFile) as error:
-            raise InputError(f"{path}: not a distilled critic: {error}", hint="distil the critic again") from error
-
-    @classmethod
-    def _read(cls, arrays: Any) -> Self:
-        counted = zip(NAMES, arrays["counted"].tolist(), strict=True)
-        saved, lost, caught = (_share(name, part, n) for name, (part, n) in counted)
-        report = DistilledReport(
-            n=int(arrays["n"]), saved=saved, lost=lost, caught=caught,
-            threshold=float(arrays["threshold"]), reason=str(arrays["reason"]),
-        )  # fmt: skip
-        return cls(
-            coef=arrays["coef"], intercept=float(arrays["intercept"]), centres=arrays["centres"],
-            slices=tuple(str(name) for name in arrays["slices"]), report=report,
-        )  # fmt: skip
 
 
 class DistilledJudge:

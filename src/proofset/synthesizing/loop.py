@@ -102,8 +102,8 @@ class SliceLoop:
     """One of the panel's judges as well, where there is one."""
     accepted: int = 0
     refused_in_a_row: int = 0
-    _history: list[tuple[bool, float]] = field(default_factory=list)
-    """Whether each closed brief was accepted, and 1 for its cost."""
+    _history: list[bool] = field(default_factory=list)
+    """Whether each closed brief brought a good candidate."""
     _why: Stop | None = None
     """Why to stop, where the last accepted candidate was reason enough."""
     _ahead: set[str] = field(default_factory=set)
@@ -186,7 +186,7 @@ class SliceLoop:
             return self._why
         if self.refused_in_a_row >= self.settings.patience:
             return Stop.PATIENCE
-        if self.settings.min_yield and spent_out(self._history[-LATEST:], self.settings.min_yield, LATEST):
+        if self.settings.min_yield and spent_out(self._history, self.settings.min_yield, LATEST):
             return Stop.MARGINAL
         return Stop.BRIEFS_SPENT if n_closed >= self.quota.max_briefs else None
 
@@ -284,7 +284,7 @@ class SliceLoop:
                 self._planner.student_knew(True)
             else:
                 self._planner.refused()
-        self._history.append((won or closing.reason == "surplus", 1.0))
+        self._history.append(won or closing.reason == "surplus")
         self._planner.learn(brief, tried.candidate, None if won else tried.refusal, worth)
 
     def _accept(self, candidate: Candidate) -> float:

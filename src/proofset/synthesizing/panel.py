@@ -36,11 +36,9 @@ class PanelReviewer:
         rule: Rule = "majority",
         weights: Mapping[str, float] | None = None,
         *,
-        sequential: bool = False,
         name: str = "",
     ) -> None:
-        """``weights`` by member name, for the rule "weighted" alone. ``sequential`` asks one after the other, in the
-        order given (so cheap ones first), and stops when the rest cannot change the decision: slower and cheaper.
+        """``weights`` by member name, for the rule "weighted" alone.
 
         Raises InputError for no members, two of one name, an unknown rule, or a rule "weighted" in which a member has
         no weight, a weight is negative or not finite, or all are 0.
@@ -50,7 +48,7 @@ class PanelReviewer:
             raise InputError(f"a panel of {names!r}", hint="give at least one reviewer, and each name once")
         if rule not in ("majority", "weighted", "any", "all"):
             raise InputError(f"no rule is called {rule!r}", hint="majority, weighted, any or all")
-        self._reviewers, self._rule, self._sequential = tuple(reviewers), rule, sequential
+        self._reviewers, self._rule = tuple(reviewers), rule
         self.name = name or self.name
         self._weights = _checked(names, weights or {}) if rule == "weighted" else dict.fromkeys(names, 1.0)
 
@@ -61,14 +59,14 @@ class PanelReviewer:
 
     async def review(self, brief: Brief, candidate: Candidate) -> Verdict:
         """The panel's verdict: evidence are the names of those who refused; scores the shares of the panel's weight for
-        and against, and what they lack to 1 abstained or was not asked.
+        and against, and what they lack to 1 abstained.
 
         It gives the reason, and a critique, of the heaviest part of the refusing side that is of one reason; it wants a
         revision when no member refuses outright. Raises BudgetSpent if a member does, and the first member's ModelError
         when all of them abstain.
         """
         votes = _Votes(self._weights)
-        await (self._one_by_one if self._sequential else self._at_once)(votes, brief, candidate)
+        await self._at_once(votes, brief, candidate)
         if not votes.accepting and not votes.refusing:
             raise next(iter(votes.failed.values()))
         return self._verdict(votes, candidate)
@@ -83,27 +81,6 @@ class PanelReviewer:
         for reviewer, answer in zip(self._reviewers, answers, strict=True):
             if isinstance(answer, Verdict | ModelError):
                 votes.count(reviewer.name, answer)
-
-    async def _one_by_one(self, votes: _Votes, brief: Brief, candidate: Candidate) -> None:
-        for reviewer in self._reviewers:
-            try:
-                votes.count(reviewer.name, await reviewer.review(brief, candidate))
-            except ModelError as error:
-                votes.count(reviewer.name, error)
-            if self._settled(votes):
-                return
-
-    def _settled(self, votes: _Votes) -> bool:
-        """Whether the members who were not asked yet cannot change the decision, whatever they say or fail to say."""
-        if self._rule == "any":
-            return bool(votes.refusing)
-        if self._rule == "all":
-            return bool(votes.accepting)
-        rest = set(self._weights) - set(votes.accepting) - set(votes.refusing) - set(votes.failed)
-        refusing, accepting = votes.weight(votes.refusing), votes.weight(votes.accepting)
-        if votes.refusing and refusing >= votes.weight([*votes.accepting, *rest]):
-            return True
-        return accepting > votes.weight([*votes.refusing, *rest])
 
     def _refuses(self, votes: _Votes) -> bool:
         if self._rule == "any":
